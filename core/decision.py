@@ -1,0 +1,53 @@
+"""A decision of the policy engine, as a value: what was decided, by which rule, from which facts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Outcome = Literal["allow", "hold", "refuse"]
+Stage = Literal["prompt", "screen"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleHit:
+    """One rule that fired.
+
+    `message` says what was found and `advice` what the caller may do next; `grave` rules show callers
+    only `message`, need two reviewers, and show auditors everything. `span` counts characters of the
+    caller's own text and `view` names the reading of it that revealed the match. `evidence` is JSON.
+    """
+
+    id: str
+    outcome: Outcome
+    reason_code: str
+    category: str
+    message: str
+    advice: str
+    grave: bool = False
+    span: tuple[int, int] | None = None
+    view: str | None = None
+    evidence: tuple[dict[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The outcome of one stage, replayable from `facts` under the pack with this hash.
+
+    `facts` is the JSON object the rules were evaluated on (thresholds, scores, model digests, entities,
+    findings, consents); `consents` lists the ids of the grants that made a match permissible.
+    """
+
+    stage: Stage
+    outcome: Outcome
+    rules: tuple[RuleHit, ...]
+    pack: str
+    version: str
+    pack_sha256: str
+    facts: dict[str, Any]
+    consents: tuple[str, ...] = ()
+
+    @property
+    def grave(self) -> bool:
+        """Whether a rule of the gravest categories fired."""
+        return any(rule.grave for rule in self.rules)

@@ -1,0 +1,63 @@
+"""What a detector saw: values that policies decide on and reviewers look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Track = Literal["video", "audio"]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model that took part in a decision: `sha256` is the hex digest of the bytes that were loaded."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One match of a protected identity.
+
+    `score` and `threshold` are in the detector's own scale, higher is more alike; `start` and `end` are
+    seconds; `box` is (x, y, w, h) in pixels of the screened frame number `frame`; `quality` is 0-1.
+    """
+
+    kind: Literal["likeness", "voice"]
+    identity: str
+    score: float
+    threshold: float
+    start: float
+    end: float
+    track: Track
+    box: tuple[int, int, int, int] | None = None
+    frame: int | None = None
+    quality: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unassessable:
+    """Something a detector met and cannot judge; it is a fact for the policy, never "no match"."""
+
+    kind: Literal["likeness", "voice"]
+    why: str
+    start: float
+    end: float
+    box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Screening:
+    """All that one detector has to say about one clip.
+
+    `tier` names the set of models (embedded, standard, own); `tracks` counts face tracks or voice turns.
+    """
+
+    detector: Literal["likeness", "voice"]
+    tier: str
+    models: tuple[Model, ...]
+    findings: tuple[Finding, ...] = ()
+    unassessable: tuple[Unassessable, ...] = ()
+    tracks: int = 0
+    notes: tuple[str, ...] = field(default=())

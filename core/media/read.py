@@ -1,0 +1,94 @@
+"""Read clips as streams of frames and of sound. Nothing here ever holds a whole picture track."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+
+from core.errors import BadMedia
+from core.media.clip import Frame, Picture, Sound
+from core.media.probe import opened
+
+_INTRA_ONLY = {"ffv1", "mjpeg", "prores"}
+_BT601 = {5, 6}
+_FULL_RANGE = 2
+
+
+def frames(path: Path, want: Callable[[int], bool] | None = None) -> Iterator[Frame]:
+    """Decode the picture track, frame by frame; with `want`, only the frame numbers it accepts.
+
+    Unwanted frames of intra-only codecs (the mezzanine) are skipped without decoding them.
+    """
+    with opened(path) as container:
+        if not container.streams.video:
+            return
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        fps = float(stream.average_rate or stream.guessed_rate)
+        for index, frame in _numbered(container, stream, want):
+            yield Frame(index, index / fps, _rgb(frame))
+
+
+def sound(path: Path, *, rate: int | None = None, mono: bool = False) -> Iterator[Sound]:
+    """Decode the sound track in blocks of about a second, (n, channels) float32, resampled when asked."""
+    with opened(path) as container:
+        if not container.streams.audio:
+            return
+        stream = container.streams.audio[0]
+        target = rate or stream.codec_context.sample_rate
+        layout = "mono" if mono else stream.codec_context.layout.name
+        channels = 1 if mono else stream.codec_context.layout.nb_channels
+        resampler = av.AudioResampler(format="flt", layout=layout, rate=target, frame_size=target)
+        for frame in container.decode(stream):
+            for block in resampler.resample(frame):
+                yield block.to_ndarray().reshape(-1, channels)
+        for block in resampler.resample(None):
+            yield block.to_ndarray().reshape(-1, channels)
+
+
+def whole_sound(path: Path, *, rate: int | None = None, mono: bool = False) -> Sound:
+    """Decode the whole sound track, (n, channels) float32; a clip without sound gives (0, 1)."""
+    blocks = list(sound(path, rate=rate, mono=mono))
+    return np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
+
+
+def picture(path: Path) -> Picture:
+    """Decode a still picture (PNG, JPEG, WebP) to (h, w, 3) uint8 RGB."""
+    bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)
+    if bgr is None:
+        raise BadMedia("The picture cannot be read.")
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB).astype(np.uint8, copy=False)
+
+
+def _numbered(container: Any, stream: Any, want: Callable[[int], bool] | None) -> Iterator[tuple[int, Any]]:
+    if want is None or stream.codec_context.name not in _INTRA_ONLY:
+        yield from (
+            (index, frame)
+            for index, frame in enumerate(container.decode(stream))
+            if want is None or want(index)
+        )
+        return
+    stream.thread_type = "SLICE"
+    index = 0
+    for packet in container.demux(stream):
+        if packet.size == 0:
+            continue
+        if want(index):
+            yield from ((index, frame) for frame in packet.decode())
+        index += 1
+
+
+def _rgb(frame: Any) -> Picture:
+    if frame.format.name.startswith(("bgr", "rgb", "gbr")):
+        return np.asarray(frame.to_ndarray(format="rgb24"))
+    source = "ITU601" if frame.colorspace in _BT601 else "ITU709"
+    spread = "JPEG" if frame.color_range == _FULL_RANGE else "MPEG"
+    converted = frame.reformat(
+        format="rgb24", src_colorspace=source, dst_colorspace=source, src_color_range=spread, dst_color_range="JPEG"
+    )
+    return np.asarray(converted.to_ndarray())

@@ -1,0 +1,255 @@
+"""The tables. The database is the truth; files and queue messages are not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy.types import JSON
+from sqlmodel import Field, SQLModel
+
+# SQLite only numbers rows by itself when the type is exactly INTEGER.
+_ROW_ID = BigInteger().with_variant(Integer, "sqlite")
+
+
+def _json() -> Any:
+    return Column(JSON, nullable=False)
+
+
+def _bytes(*, unique: bool = False) -> Any:
+    return Column(LargeBinary, nullable=False, unique=unique)
+
+
+def _ms() -> Any:
+    return Field(sa_type=BigInteger)
+
+
+class Partner(SQLModel, table=True):
+    """A studio. Its quota is requests a minute and unfinished requests at once."""
+
+    id: str = Field(primary_key=True)
+    name: str
+    per_minute: int = 60
+    at_once: int = 20
+    created_ms: int = _ms()
+
+
+class ApiKey(SQLModel, table=True):
+    """A partner's key: only its argon2 hash is kept; `id` is the public half that finds it."""
+
+    id: str = Field(primary_key=True)
+    partner: str = Field(foreign_key="partner.id", index=True)
+    secret_hash: str
+    created_ms: int = _ms()
+    revoked: bool = False
+
+
+class Reviewer(SQLModel, table=True):
+    """A person who decides on held clips; `role` is reviewer, auditor or admin."""
+
+    name: str = Field(primary_key=True)
+    password_hash: str
+    role: str = "reviewer"
+
+
+class Job(SQLModel, table=True):
+    """One request on its way. Every change of `state` is guarded by `state` and `fence`."""
+
+    __table_args__ = (Index("job_runnable", "state", "lease_until_ms"),)
+
+    id: str = Field(primary_key=True)
+    partner: str = Field(foreign_key="partner.id", index=True)
+    kind: str
+    """generation or soundtrack"""
+    project: str = ""
+    territory: str = ""
+    prompt: str
+    ask: dict[str, Any] = Field(sa_column=_json())
+    """What was asked: seconds, size, fps, picture, sound, engine, seed, identities, references."""
+    state: str = Field(index=True)
+    held_at: str | None = None
+    """The step that held it: admit or screen."""
+    payload: str = Field(unique=True)
+    """The 64-bit watermark id, 16 hex digits."""
+    fence: int = 0
+    lease_until_ms: int = Field(default=0, sa_type=BigInteger)
+    holder: str | None = None
+    attempts: int = 0
+    """Claims of the present step; back to 0 with every step done."""
+    cancel: bool = False
+    progress: float = 0.0
+    problem: str | None = None
+    got: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
+    """What was made: engine identity, snapped sizes, mark notes, sandboxing, development doubles."""
+    mezzanine: str | None = None
+    marked: str | None = None
+    signed: str | None = None
+    public: str | None = None
+    manifest_label: str | None = Field(default=None, index=True)
+    record_event: int | None = Field(default=None, sa_type=BigInteger)
+    created_ms: int = _ms()
+    updated_ms: int = _ms()
+    released_ms: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Upload(SQLModel, table=True):
+    """A reference or a source video, already decoded once in the sandbox and stored in our own form."""
+
+    id: str = Field(primary_key=True)
+    partner: str = Field(foreign_key="partner.id", index=True)
+    kind: str
+    """picture, voice or video"""
+    blob: str
+    original: str | None = None
+    """The bytes as they came, kept only for videos: their manifest becomes an ingredient."""
+    mime: str
+    sha256: str
+    about: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
+    created_ms: int = _ms()
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A request that must not run twice, with the digest of its body."""
+
+    partner: str = Field(primary_key=True)
+    key: str = Field(primary_key=True)
+    request_sha256: str
+    job: str
+    created_ms: int = _ms()
+
+
+class Ruling(SQLModel, table=True):
+    """A decision of the policy engine as it was made, replayable from its facts."""
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    job: str = Field(foreign_key="job.id", index=True)
+    stage: str
+    outcome: str
+    decision: dict[str, Any] = Field(sa_column=_json())
+    at_ms: int = _ms()
+
+
+class Review(SQLModel, table=True):
+    """What one person decided on one hold; the gravest rules need two different people."""
+
+    __table_args__ = (UniqueConstraint("job", "ruling", "reviewer"),)
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    job: str = Field(foreign_key="job.id", index=True)
+    ruling: int = Field(sa_type=BigInteger)
+    reviewer: str
+    approve: bool
+    reason: str
+    at_ms: int = _ms()
+
+
+class Identity(SQLModel, table=True):
+    """A protected person, known by an id; the name is for people, never for files."""
+
+    id: str = Field(primary_key=True)
+    name: str = Field(index=True)
+    aliases: list[str] = Field(default_factory=list, sa_column=_json())
+    created_ms: int = _ms()
+    erased: bool = False
+
+
+class SubjectKey(SQLModel, table=True):
+    """The person's own key, wrapped by the installation's; deleting this row erases the person."""
+
+    identity: str = Field(primary_key=True, foreign_key="identity.id")
+    wrapped: bytes = Field(sa_column=_bytes())
+
+
+class Template(SQLModel, table=True):
+    """Biometric vectors of one person and kind, encrypted under that person's key."""
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    identity: str = Field(foreign_key="identity.id", index=True)
+    kind: str
+    """likeness or voice"""
+    tier: str
+    sealed: bytes = Field(sa_column=_bytes())
+    created_ms: int = _ms()
+
+
+class Consent(SQLModel, table=True):
+    """A grant: who may show or voice whom, for what, where, until when. Empty `project` or `territory` = any."""
+
+    id: str = Field(primary_key=True)
+    identity: str = Field(foreign_key="identity.id", index=True)
+    partner: str = Field(foreign_key="partner.id", index=True)
+    likeness: bool = False
+    voice: bool = False
+    project: str = ""
+    territory: str = ""
+    starts_ms: int = _ms()
+    ends_ms: int = _ms()
+    evidence_sha256: str = ""
+    revoked_ms: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class ConsentUse(SQLModel, table=True):
+    """Which request rested on which grant, so that a revocation finds them all."""
+
+    consent: str = Field(primary_key=True, foreign_key="consent.id")
+    job: str = Field(primary_key=True, foreign_key="job.id")
+
+
+class Manifest(SQLModel, table=True):
+    """The manifest of a clip, stored before release so that the watermark can lead back to it."""
+
+    payload: str = Field(primary_key=True)
+    label: str = Field(index=True)
+    job: str = Field(foreign_key="job.id", index=True)
+    store: bytes = Field(sa_column=_bytes())
+
+
+class AuditEvent(SQLModel, table=True):
+    """What happened, written in the transaction that made it happen. `leaf` goes into the log as it is."""
+
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    at_ms: int = Field(sa_type=BigInteger, index=True)
+    tag: str = Field(index=True)
+    partner: str | None = Field(default=None, index=True)
+    job: str | None = Field(default=None, index=True)
+    identity: str | None = Field(default=None, index=True)
+    rule: str | None = Field(default=None, index=True)
+    actor: str
+    leaf: bytes = Field(sa_column=_bytes())
+    detail: str = "{}"
+
+
+class LogEntry(SQLModel, table=True):
+    """Which event is which leaf of the log."""
+
+    index: int = Field(sa_column=Column("index", BigInteger, primary_key=True, autoincrement=False))
+    event_id: int = Field(sa_type=BigInteger, unique=True)
+    leaf_hash: bytes = Field(sa_column=_bytes())
+
+
+class LogCheckpoint(SQLModel, table=True):
+    """A signed tree head; inserting the row is the log's commit point."""
+
+    size: int = Field(sa_column=Column("size", BigInteger, primary_key=True, autoincrement=False))
+    root: bytes = Field(sa_column=_bytes())
+    note: str
+    at_ms: int = _ms()
+
+
+class Lease(SQLModel, table=True):
+    """Who does a thing that only one may do at a time."""
+
+    name: str = Field(primary_key=True)
+    holder: str
+    until_ms: int = _ms()
+    fence: int = 0
+
+
+class Outbox(SQLModel, table=True):
+    """Hints to be sent to the queue; losing or doubling one is harmless."""
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    job: str
+    at_ms: int = _ms()

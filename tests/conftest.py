@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import os
+import socket
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of third-party data beside the project; tests that need it skip without it."""
+    folder = ROOT.parent / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip("the shared data folder is not here")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def models_dir() -> Path:
+    """Where `make models` keeps converted models."""
+    return ROOT / "var" / "models"
+
+
+class ManualClock:
+    """A clock that only moves when told to."""
+
+    def __init__(self, start: datetime = datetime(2026, 11, 23, tzinfo=UTC)) -> None:
+        self.at = start
+
+    def now(self) -> datetime:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+def listening(port: int) -> bool:
+    """Whether a service answers on localhost; in CI a missing service is a failure, not a skip."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        up = probe.connect_ex(("127.0.0.1", port)) == 0
+    if not up and os.environ.get("CI") == "true":
+        pytest.fail(f"CI must run with a service on port {port}")
+    return up

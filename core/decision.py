@@ -2,11 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Outcome = Literal["allow", "hold", "refuse"]
 Stage = Literal["prompt", "screen"]
+
+CATEGORIES = (
+    "sexual",
+    "minors_sexual",
+    "ncii",
+    "violence_gore",
+    "hate",
+    "self_harm",
+    "extremism",
+    "illegal_weapons",
+    "political_deception",
+    "public_figure",
+    "voice_imitation",
+    "ip_character",
+    "artist_style",
+    "privacy",
+    "defamation",
+    "misinformation",
+    "child_endangerment",
+    "impersonation_fraud",
+)
+"""What a prompt can be about that a policy may mind; every score map has exactly these keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +73,23 @@ class Decision:
     def grave(self) -> bool:
         """Whether a rule of the gravest categories fired."""
         return any(rule.grave for rule in self.rules)
+
+
+def to_json(decision: Decision) -> dict[str, Any]:
+    """Turn a decision into a JSON object, the form in which it is stored, logged and replayed."""
+    body = asdict(decision)
+    body["consents"] = list(decision.consents)
+    body["rules"] = [
+        rule | {"span": rule["span"] and list(rule["span"]), "evidence": list(rule["evidence"])}
+        for rule in body["rules"]
+    ]
+    return body
+
+
+def from_json(body: dict[str, Any]) -> Decision:
+    """Read what `to_json` wrote."""
+    rules = tuple(
+        RuleHit(**rule | {"span": rule["span"] and tuple(rule["span"]), "evidence": tuple(rule["evidence"])})
+        for rule in body["rules"]
+    )
+    return Decision(**body | {"rules": rules, "consents": tuple(body["consents"])})

@@ -60,7 +60,9 @@ def checked(path: Path, sha256: str, name: str) -> Path:
         raise ModelMissing(f"{name} is missing at {path}; run `greenlight models pull`")
     found = file_sha256(path)
     if found != sha256:
-        raise ModelMissing(f"{name} at {path} has the digest {found[:12]}…, not {sha256[:12]}…; pull it again")
+        raise ModelMissing(
+            f"{name} at {path} has the digest {found[:12]}…, not {sha256[:12]}…; pull it again"
+        )
     return path
 
 

@@ -14,7 +14,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="GREENLIGHT_", env_file=".env", extra="ignore", frozen=True)
 
-    data_dir: Path = Field(Path("var/data"), description="database, blobs, keys and the log of the embedded default")
+    data_dir: Path = Field(
+        Path("var/data"), description="database, blobs, keys and the log of the embedded default"
+    )
     models_dir: Path = Field(Path("var/models"), description="converted and downloaded models")
     checkpoints_dir: Path = Field(Path("var/checkpoints"), description="generator checkpoints")
     database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in data_dir")
@@ -24,14 +26,18 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, description="embedded worker processes of `greenlight up`")
     engine: str = Field("sandbox", description="engine used when a request names none")
     policy_pack: Path | None = Field(None, description="policy pack; empty means the default pack")
-    likeness_tier: Literal["embedded", "standard"] = Field("embedded", description="face models to screen with")
+    likeness_tier: Literal["embedded", "standard"] = Field(
+        "embedded", description="face models to screen with"
+    )
     screen_seconds: float = Field(180.0, description="a detector that takes longer counts as hanging: held")
     lease_seconds: float = Field(120.0, description="a step that is not renewed for this long is taken over")
     max_attempts: int = Field(5, description="claims of one step before the request fails")
     delivery_crf: int = Field(18, ge=0, le=40, description="x264 quality of the one lossy encode")
     delivery_preset: str = Field("medium", description="x264 preset of the one lossy encode")
     max_upload_mib: int = Field(256, description="largest upload accepted")
-    signing_chain: Path | None = Field(None, description="PEM chain of the signing certificate; empty: development CA")
+    signing_chain: Path | None = Field(
+        None, description="PEM chain of the signing certificate; empty: development CA"
+    )
     signing_key: Path | None = Field(None, description="PEM key of the signing certificate")
     signing_roots: Path | None = Field(None, description="PEM roots that our own manifests must chain to")
     log_origin: str = Field("greenlight.invalid/log", description="origin line of the audit log")

@@ -54,7 +54,9 @@ def demuxer(path: Path) -> str:
     for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return name
-    raise BadMedia("The file is not a video or sound that is accepted here (MP4, MOV, MKV, WAV, FLAC, MP3, Ogg).")
+    raise BadMedia(
+        "The file is not a video or sound that is accepted here (MP4, MOV, MKV, WAV, FLAC, MP3, Ogg)."
+    )
 
 
 @contextmanager
@@ -87,18 +89,24 @@ def probe(path: Path, limits: MediaLimits = OURS) -> Clip:
             audio=_with_samples(audio, counts) if audio else None,
         )
     if clip.seconds > limits.max_seconds:
-        raise BadMedia(f"The clip lasts {clip.seconds:.1f} s; at most {limits.max_seconds:.0f} s are accepted.")
+        raise BadMedia(
+            f"The clip lasts {clip.seconds:.1f} s; at most {limits.max_seconds:.0f} s are accepted."
+        )
     return clip
 
 
 def _check_streams(container: Any, limits: MediaLimits) -> None:
     if len(container.streams) > limits.max_streams:
-        raise BadMedia(f"The file has {len(container.streams)} streams; at most {limits.max_streams} are accepted.")
+        raise BadMedia(
+            f"The file has {len(container.streams)} streams; at most {limits.max_streams} are accepted."
+        )
     if not container.streams.video and not container.streams.audio:
         raise BadMedia("The file has neither picture nor sound.")
     declared = (container.duration or 0) / av.time_base
     if declared > limits.max_seconds:
-        raise BadMedia(f"The file says it lasts {declared:.0f} s; at most {limits.max_seconds:.0f} s are accepted.")
+        raise BadMedia(
+            f"The file says it lasts {declared:.0f} s; at most {limits.max_seconds:.0f} s are accepted."
+        )
 
 
 def _video(container: Any, limits: MediaLimits) -> VideoTrack | None:
@@ -110,7 +118,9 @@ def _video(container: Any, limits: MediaLimits) -> VideoTrack | None:
     if not width or not height:
         raise BadMedia("The picture has no size.")
     if width * height > limits.max_pixels:
-        raise BadMedia(f"A frame has {width}x{height} pixels; at most {limits.max_pixels} pixels are accepted.")
+        raise BadMedia(
+            f"A frame has {width}x{height} pixels; at most {limits.max_pixels} pixels are accepted."
+        )
     if not 0 < fps <= limits.max_fps:
         raise BadMedia(f"The frame rate {float(fps):.2f} is not accepted.")
     return VideoTrack(codec=stream.codec_context.name, width=width, height=height, fps=fps, frames=0)
@@ -143,7 +153,9 @@ def _counted(container: Any, limits: MediaLimits) -> _Counts:
         if packet.stream.type == "video" and packet.stream.index == container.streams.video[0].index:
             counts.frames += 1
         elif packet.stream.type == "audio" and packet.stream.index == container.streams.audio[0].index:
-            end = ((packet.pts if packet.pts is not None else packet.dts) + (packet.duration or 0)) * packet.time_base
+            end = (
+                (packet.pts if packet.pts is not None else packet.dts) + (packet.duration or 0)
+            ) * packet.time_base
             counts.audio_end = max(counts.audio_end, Fraction(end))
         if counts.frames > ceiling or counts.audio_end > limits.max_seconds + 1:
             raise BadMedia(f"The clip is longer than {limits.max_seconds:.0f} s.")

@@ -46,9 +46,9 @@ def sound(path: Path, *, rate: int | None = None, mono: bool = False) -> Iterato
         resampler = av.AudioResampler(format="flt", layout=layout, rate=target, frame_size=target)
         for frame in container.decode(stream):
             for block in resampler.resample(frame):
-                yield block.to_ndarray().reshape(-1, channels)
+                yield _samples(block, channels)
         for block in resampler.resample(None):
-            yield block.to_ndarray().reshape(-1, channels)
+            yield _samples(block, channels)
 
 
 def whole_sound(path: Path, *, rate: int | None = None, mono: bool = False) -> Sound:
@@ -83,12 +83,20 @@ def _numbered(container: Any, stream: Any, want: Callable[[int], bool] | None) -
         index += 1
 
 
+def _samples(block: Any, channels: int) -> Sound:
+    return np.asarray(block.to_ndarray(), np.float32).reshape(-1, channels)
+
+
 def _rgb(frame: Any) -> Picture:
     if frame.format.name.startswith(("bgr", "rgb", "gbr")):
         return np.asarray(frame.to_ndarray(format="rgb24"))
     source = "ITU601" if frame.colorspace in _BT601 else "ITU709"
     spread = "JPEG" if frame.color_range == _FULL_RANGE else "MPEG"
     converted = frame.reformat(
-        format="rgb24", src_colorspace=source, dst_colorspace=source, src_color_range=spread, dst_color_range="JPEG"
+        format="rgb24",
+        src_colorspace=source,
+        dst_colorspace=source,
+        src_color_range=spread,
+        dst_color_range="JPEG",
     )
     return np.asarray(converted.to_ndarray())

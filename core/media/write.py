@@ -123,7 +123,9 @@ class _Writer:
         raise NotImplementedError
 
     def _open_picture(self, width: int, height: int) -> Any:
-        stream = self._container.add_stream(self.picture_codec, rate=self._fps, options=self._picture_options())
+        stream: Any = self._container.add_stream(
+            self.picture_codec, rate=self._fps, options=self._picture_options()
+        )
         stream.width, stream.height, stream.pix_fmt = width, height, self._pixel_format()
         stream.codec_context.time_base = 1 / self._fps
         stream.codec_context.thread_count = 0
@@ -133,7 +135,7 @@ class _Writer:
         layout = LAYOUTS.get(channels)
         if layout is None:
             raise BadMedia(f"{channels} channels are not supported; use 1, 2, 6 or 8.")
-        stream = self._container.add_stream(self.sound_codec, rate=rate, layout=layout)
+        stream: Any = self._container.add_stream(self.sound_codec, rate=rate, layout=layout)
         stream.codec_context.format = self.sound_format
         self._resampler = av.AudioResampler(
             format=self.sound_format, layout=layout, rate=rate, frame_size=self.sound_frame

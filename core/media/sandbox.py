@@ -1,0 +1,146 @@
+"""Run a function over an untrusted file in a child process that can do little else.
+
+The child has limits on address space, CPU time, file size and open files, and is killed after a wall-clock
+limit. Where bubblewrap is installed and allowed it also has no network, no other files and no other
+processes; the answer says which of the two held it, and so does the receipt.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from core import errors
+from core.errors import BadMedia, GreenlightError, TimedOut
+
+Kind = Literal["bubblewrap", "rlimits"]
+_ROOT = Path(__file__).resolve().parents[2]
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cage:
+    """The limits of a child: MiB of address space, CPU seconds, MiB of one written file."""
+
+    memory_mib: int = 6144
+    seconds: int = 120
+    file_mib: int = 8192
+
+    @property
+    def wall_seconds(self) -> float:
+        """The time after which the child is killed whatever it does."""
+        return 2.0 * self.seconds
+
+
+def run(target: str, arguments: dict[str, Any], *, cage: Cage, writable: Sequence[Path] = ()) -> Any:
+    """Call `module:function` with keyword arguments (JSON) in a child and return its answer (JSON).
+
+    Errors of ours come back as themselves. A child that crashed or was killed raises `BadMedia`, since
+    the only untrusted thing in it was the file; one that ran out of time raises `TimedOut`.
+    """
+    request = json.dumps(
+        {"target": target, "arguments": arguments, "cage": [cage.memory_mib, cage.seconds, cage.file_mib]}
+    )
+    command = [*_prefix(tuple(writable)), sys.executable, "-m", "core.media.sandbox"]
+    with subprocess.Popen(  # noqa: S603  # the command is ours; the untrusted part is data
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=_ROOT,
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "OMP_NUM_THREADS": "2",
+        },
+        start_new_session=True,
+    ) as child:
+        try:
+            out, _ = child.communicate(request.encode(), timeout=cage.wall_seconds)
+        except subprocess.TimeoutExpired as error:
+            os.killpg(child.pid, signal.SIGKILL)
+            raise TimedOut("Reading the file took too long.") from error
+    return _answer(out, child.returncode)
+
+
+def kind() -> Kind:
+    """Say what holds the children on this machine."""
+    return "bubblewrap" if _bubblewrap() else "rlimits"
+
+
+@cache
+def _bubblewrap() -> str | None:
+    found = shutil.which("bwrap")
+    if found is None:
+        return None
+    test = [found, "--ro-bind", "/", "/", "--unshare-all", "true"]
+    works = subprocess.run(test, check=False, capture_output=True).returncode == 0  # noqa: S603
+    return found if works else None
+
+
+def _prefix(writable: tuple[Path, ...]) -> list[str]:
+    found = _bubblewrap()
+    if found is None:
+        return []
+    prefix = [found, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all"]
+    prefix += ["--die-with-parent", "--new-session"]
+    for folder in writable:
+        prefix += ["--bind", str(folder), str(folder)]
+    return prefix
+
+
+def _answer(out: bytes, returncode: int) -> Any:
+    try:
+        answer = json.loads(out)
+    except ValueError:
+        raise BadMedia(f"Reading the file failed (the reader ended with {returncode}).") from None
+    if "error" in answer:
+        raise _error(answer["error"], answer["message"])
+    return answer["result"]
+
+
+def _error(name: str, message: str) -> GreenlightError:
+    found = getattr(errors, name, None)
+    if isinstance(found, type) and issubclass(found, GreenlightError):
+        return found(message)
+    return BadMedia(f"The file cannot be read ({name}).")
+
+
+def _limit(memory_mib: int, seconds: int, file_mib: int) -> None:
+    resource.setrlimit(resource.RLIMIT_AS, (memory_mib * _MIB, memory_mib * _MIB))
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 1))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_mib * _MIB, file_mib * _MIB))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, 256))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _serve() -> None:
+    """Be the child: read one request, answer it, end."""
+    # Libraries may print; only the answer goes to the parent.
+    answer_to = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    request = json.load(sys.stdin)
+    _limit(*request["cage"])
+    module, _, function = request["target"].partition(":")
+    try:
+        answer = {"result": getattr(importlib.import_module(module), function)(**request["arguments"])}
+    except Exception as error:  # noqa: BLE001  # whatever went wrong must reach the parent as JSON
+        message = error.message if isinstance(error, GreenlightError) else "The file cannot be read."
+        answer = {"error": type(error).__name__, "message": message}
+    json.dump(answer, answer_to)
+    answer_to.close()
+
+
+if __name__ == "__main__":
+    _serve()

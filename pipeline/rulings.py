@@ -1,0 +1,127 @@
+"""From what was seen to what is decided: facts are gathered here and handed to the policy pack."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from typing import Any
+
+from sqlmodel import Session
+
+from core.decision import Decision, RuleHit, Stage
+from core.media.clip import Clip
+from core.tables import Job
+from pipeline.consents import Kind, resolve
+from pipeline.screening import Sighting
+from policies.engine import Pack
+
+
+def prompt_facts(session: Session, job: Job, reading: dict[str, Any], *, now_ms: int) -> dict[str, Any]:
+    """Join what the prompt reader saw with who asks and what they are allowed."""
+    entities = [
+        entity | {"consent": _covering(session, job, entity["id"], now_ms) if entity["kind"] == "protected" else ""}
+        for entity in reading["entities"]
+    ]
+    identities = [
+        {
+            "id": identity,
+            "scope_likeness": bool(job.ask["picture"]),
+            "scope_voice": bool(job.ask["sound"]),
+            "consent": _covering(session, job, identity, now_ms),
+        }
+        for identity in job.ask["identities"]
+    ]
+    return reading | {"entities": entities, "identities": identities, "request": _request(job)}
+
+
+def screen_facts(
+    session: Session, job: Job, clip: Clip, seen: Sequence[Sighting], *, now_ms: int
+) -> dict[str, Any]:
+    """Join what the detectors saw with the consents that cover it."""
+    screenings = [sighting.screening for sighting in seen if sighting.screening is not None]
+    return {
+        "detectors": [
+            {
+                "name": sighting.detector,
+                "status": sighting.status,
+                "detail": sighting.detail,
+                "tier": sighting.tier,
+                "models": [asdict(model) for model in sighting.screening.models] if sighting.screening else [],
+            }
+            for sighting in seen
+        ],
+        "matches": [
+            _match(asdict(finding)) | {"consent": resolve(session, job, finding.identity, {finding.kind}, now_ms)}
+            for screening in screenings
+            for finding in screening.findings
+        ],
+        "unassessable": [asdict(thing) for screening in screenings for thing in screening.unassessable],
+        "request": _request(job),
+        "media": {
+            "seconds": round(clip.seconds, 3),
+            "picture": clip.video is not None,
+            "sound": clip.audio is not None,
+        },
+    }
+
+
+def never_blind(decision: Decision, seen: Sequence[Sighting], needed: set[Kind]) -> Decision:
+    """Hold what a detector that is needed did not see, whatever the pack says: fail closed."""
+    blind = needed - {sighting.detector for sighting in seen if sighting.status == "ok"}
+    if not blind or decision.outcome != "allow":
+        return decision
+    names = " and ".join(sorted(blind))
+    return replace(decision, outcome="hold", rules=(*decision.rules, _gate_fault(f"The {names} detector saw nothing.")))
+
+
+def fault(stage: Stage, pack: Pack, why: str) -> Decision:
+    """Decide without facts, because the gate itself is broken: held, with the reason."""
+    return Decision(
+        stage=stage,
+        outcome="hold",
+        rules=(_gate_fault(why),),
+        pack=pack.name,
+        version=pack.version,
+        pack_sha256=pack.sha256,
+        facts={"fault": why},
+    )
+
+
+def _gate_fault(why: str) -> RuleHit:
+    return RuleHit(
+        id="gate_fault",
+        outcome="hold",
+        reason_code="gate_fault",
+        category="gate",
+        message=f"A part of the gate is not working, so the request is held. {why}",
+        advice="Nothing is wrong with your request. It goes on when the operator has mended the gate.",
+    )
+
+
+def _covering(session: Session, job: Job, identity: str, now_ms: int) -> str:
+    kinds: set[Kind] = set()
+    if job.ask["picture"]:
+        kinds.add("likeness")
+    if job.ask["sound"]:
+        kinds.add("voice")
+    return resolve(session, job, identity, kinds, now_ms)
+
+
+def _match(finding: dict[str, Any]) -> dict[str, Any]:
+    return finding | {
+        "score": round(float(finding["score"]), 4),
+        "threshold": round(float(finding["threshold"]), 4),
+        "box": list(finding["box"] or ()),
+        "frame": -1 if finding["frame"] is None else finding["frame"],
+    }
+
+
+def _request(job: Job) -> dict[str, Any]:
+    modality = "soundtrack" if job.kind == "soundtrack" else ("video" if job.ask["picture"] else "audio")
+    return {
+        "modality": modality,
+        "partner": job.partner,
+        "project": job.project,
+        "territory": job.territory,
+        "sandbox": job.ask["engine"] == "sandbox",
+    }

@@ -1,0 +1,190 @@
+"""Take one request one step further: claim, work, commit. Workers of every kind call `advance`.
+
+A claim gives a lease and a new fencing token. Whatever happens to this process, the request is never lost
+(its lease lapses and somebody else claims it) and no effect happens twice (a commit under an old token
+changes nothing).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from sqlmodel import Session
+
+from core.clock import milliseconds
+from core.decision import to_json
+from core.errors import BadInput, Cancelled, GreenlightError, StaleFence
+from core.events import Event, Tag
+from core.events import record as record_event
+from core.shot import Tick
+from core.state import CANCELLABLE, State
+from core.store import claim, move, postpone, renew
+from core.tables import ConsentUse, Job, Manifest, Ruling
+from pipeline import rulings
+from pipeline.steps import STEPS, Done
+from pipeline.tools import Tools
+
+_log = structlog.get_logger("pipeline")
+_BEAT_SECONDS = 1.0
+_STEP_SECONDS = 3600.0
+_BACKOFF_MS = 2000
+_FAIL_CLOSED = {State.RECEIVED: "admit", State.GENERATED: "screen"}
+
+
+def advance(tools: Tools, holder: str, job_id: str | None = None) -> str | None:
+    """Do the next step of this request, or of the one that waits longest; answer its id, or None if idle."""
+    job = _claimed(tools, holder, job_id)
+    if job is None:
+        return None
+    state = State(job.state)
+    log = _log.bind(job=job.id, state=state, fence=job.fence)
+    try:
+        _commit(tools, job, _worked(job, state, tools), holder)
+    except StaleFence:
+        log.warning("lease lost, result thrown away")
+    except Exception as error:
+        log.exception("step failed")
+        _give_back(tools, job, error)
+    return job.id
+
+
+def _claimed(tools: Tools, holder: str, job_id: str | None) -> Job | None:
+    now_ms = milliseconds(tools.clock.now())
+    lease_ms = int(tools.settings.lease_seconds * 1000)
+    with tools.store.session() as session:
+        job = claim(session, holder=holder, now_ms=now_ms, lease_ms=lease_ms, job_id=job_id)
+        if job is not None and job.attempts > 1:
+            facts = {"state": job.state, "attempt": job.attempts}
+            record_event(session, Event(tag=Tag.JOB_RECLAIMED, actor=f"worker:{holder}", job=job.id, facts=facts), tools.clock)
+        session.commit()
+    return job
+
+
+def _worked(job: Job, state: State, tools: Tools) -> Done:
+    """Do the step under a beating lease and turn what a caller can mend into an end, not a retry."""
+    if job.attempts > tools.settings.max_attempts:
+        return _given_up(job, state, tools)
+    try:
+        with _beating(tools, job) as tick:
+            tick(0.0)
+            return STEPS[state](job, tools, tick)
+    except Cancelled:
+        return Done(to=State.CANCELLED, events=((Tag.CLIP_CANCELLED, {}),))
+    except BadInput as error:
+        return _failed(error.code, error.message)
+
+
+def _given_up(job: Job, state: State, tools: Tools) -> Done:
+    why = f"The step failed {job.attempts - 1} times: {job.problem or 'the worker died'}"
+    if state in _FAIL_CLOSED:
+        step = _FAIL_CLOSED[state]
+        decision = rulings.fault("prompt" if step == "admit" else "screen", tools.pack, why)
+        return Done(to=State.HELD, values={"held_at": step}, events=((Tag.CLIP_HELD, {}),), ruling=decision)
+    return _failed("gave_up", why)
+
+
+def _failed(code: str, why: str) -> Done:
+    return Done(to=State.FAILED, values={"problem": why}, events=((Tag.CLIP_FAILED, {"code": code}),))
+
+
+def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
+    """Write everything a step came to in one transaction, guarded by the fence."""
+    now_ms = milliseconds(tools.clock.now())
+    with tools.store.session() as session:
+        values = done.values | {"got": job.got | done.got, "progress": 0.0}
+        if done.ruling is not None:
+            session.add(_ruling_row(job, done, now_ms))
+            for consent in done.ruling.consents:
+                session.merge(ConsentUse(consent=consent, job=job.id))
+        if done.manifest is not None:
+            label, content = done.manifest
+            session.merge(Manifest(payload=job.payload, label=label, job=job.id, store=content))
+        rows = [_event(session, tools, job, holder, tag, facts, done) for tag, facts in done.events]
+        if done.to is State.RECORDED:
+            values["record_event"] = rows[-1].id
+        move(session, job.id, State(job.state), done.to, now_ms=now_ms, fence=job.fence, **values)
+        # A crash before this line changed nothing; after it the step is done, exactly once.
+        session.commit()
+
+
+def _ruling_row(job: Job, done: Done, now_ms: int) -> Ruling:
+    assert done.ruling is not None
+    return Ruling(
+        job=job.id,
+        stage=done.ruling.stage,
+        outcome=done.ruling.outcome,
+        decision=to_json(done.ruling),
+        at_ms=now_ms,
+    )
+
+
+def _event(session: Session, tools: Tools, job: Job, holder: str, tag: Tag, facts: dict[str, Any], done: Done) -> Any:
+    rule = done.ruling.rules[0].id if done.ruling and done.ruling.rules else None
+    event = Event(tag=tag, actor=f"worker:{holder}", partner=job.partner, job=job.id, rule=rule, facts=facts)
+    return record_event(session, event, tools.clock)
+
+
+def _give_back(tools: Tools, job: Job, error: Exception) -> None:
+    why = error.message if isinstance(error, GreenlightError) else f"{type(error).__name__}: {error}"
+    until_ms = milliseconds(tools.clock.now()) + _BACKOFF_MS * 2 ** min(job.attempts - 1, 6)
+    try:
+        with tools.store.session() as session:
+            postpone(session, job.id, job.fence, until_ms=until_ms, problem=why[:1000])
+            session.commit()
+    except StaleFence:
+        _log.warning("lease lost before it could be given back", job=job.id)
+
+
+@contextmanager
+def _beating(tools: Tools, job: Job) -> Iterator[Tick]:
+    """Renew the lease from a thread while a step works, and tell the step to stop when it must."""
+    beat = _Beat(tools, job)
+    thread = threading.Thread(target=beat.run, daemon=True)
+    thread.start()
+    try:
+        yield beat.tick
+    finally:
+        beat.over.set()
+        thread.join()
+
+
+class _Beat:
+    """The state shared by a step and the thread that keeps its lease: what to stop with, and how far it is."""
+
+    def __init__(self, tools: Tools, job: Job) -> None:
+        self.tools, self.job = tools, job
+        self.over = threading.Event()
+        self.stop: GreenlightError | None = None
+        self.progress = 0.0
+        if job.cancel and State(job.state) in CANCELLABLE:
+            self.stop = Cancelled()
+
+    def tick(self, fraction: float) -> None:
+        self.progress = fraction
+        if self.stop is not None:
+            raise self.stop
+
+    def run(self) -> None:
+        beats = 0
+        # A step that hangs for an hour loses its lease like one whose worker died.
+        while not self.over.wait(_BEAT_SECONDS) and beats < _STEP_SECONDS / _BEAT_SECONDS:
+            beats += 1
+            try:
+                self._renew()
+            except StaleFence as error:
+                self.stop = error
+                return
+            except Exception:  # noqa: BLE001  # a busy database costs a beat, not the step
+                _log.warning("could not renew a lease", job=self.job.id)
+
+    def _renew(self) -> None:
+        until_ms = milliseconds(self.tools.clock.now()) + int(self.tools.settings.lease_seconds * 1000)
+        with self.tools.store.session() as session:
+            cancelled = renew(session, self.job.id, self.job.fence, until_ms=until_ms, progress=self.progress)
+            session.commit()
+        if cancelled and State(self.job.state) in CANCELLABLE:
+            self.stop = Cancelled()

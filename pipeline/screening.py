@@ -1,0 +1,129 @@
+"""Run the detectors where they can neither hang nor crash a worker: in child processes under a deadline."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pebble import ProcessExpired, ProcessPool
+
+from core.errors import GreenlightError, ModelMissing
+from core.finding import Screening
+from core.media.clip import Clip
+from pipeline.consents import Kind
+from pipeline.people import Enrolled
+
+Status = Literal["ok", "missing", "failed", "timed_out"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sighting:
+    """How one detector fared; `screening` is there exactly when the status is ok."""
+
+    detector: Kind
+    tier: str
+    status: Status
+    detail: str = ""
+    screening: Screening | None = None
+
+
+class Detector(Protocol):
+    """A detector as the screen step sees it; `look` starts it and returns at once."""
+
+    name: Kind
+    tier: str
+
+    def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
+        """Start looking for the gallery's people in a clip."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChildDetector:
+    """A detector of `safety`, loaded once in each child process; a child that hangs is killed."""
+
+    name: Kind
+    tier: str
+    target: str
+    """`module:class` with a `load(models_dir, tier)` class method and a `screen` method."""
+    models_dir: Path
+    pool: ProcessPool
+    seconds: float
+
+    def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
+        """Start looking for the gallery's people in a clip."""
+        people = [(entry.identity, entry.vectors) for entry in gallery]
+        work = (self.target, self.models_dir, self.tier, clip, people)
+        future: Future[Screening] = self.pool.schedule(_look, args=work, timeout=self.seconds)
+        return future
+
+
+def child_pool() -> ProcessPool:
+    """Make the pool that detectors share: one child for each, started when first needed."""
+    return ProcessPool(max_workers=2, context=multiprocessing.get_context("spawn"))
+
+
+def sightings(
+    detectors: Sequence[Detector], clip: Clip, galleries: dict[Kind, list[Enrolled] | GreenlightError], seconds: float
+) -> list[Sighting]:
+    """Run every detector on a clip; whatever goes wrong becomes a status, never an exception."""
+    started = [(detector, _started(detector, clip, galleries[detector.name])) for detector in detectors]
+    return [_awaited(detector, future, seconds) for detector, future in started]
+
+
+def _started(
+    detector: Detector, clip: Clip, gallery: list[Enrolled] | GreenlightError
+) -> Future[Screening] | Exception:
+    if isinstance(gallery, GreenlightError):
+        return gallery
+    try:
+        return detector.look(clip, gallery)
+    except Exception as error:  # noqa: BLE001  # a broken detector holds the clip, whatever broke it
+        return error
+
+
+def _awaited(detector: Detector, future: Future[Screening] | Exception, seconds: float) -> Sighting:
+    if isinstance(future, Exception):
+        return _failed(detector, future)
+    try:
+        # The pool kills a child at its own deadline; the margin covers one that cannot even be started.
+        screening = future.result(timeout=seconds + 30)
+    except (FutureTimeout, TimeoutError):
+        return Sighting(
+            detector=detector.name,
+            tier=detector.tier,
+            status="timed_out",
+            detail=f"The {detector.name} detector did not answer within {seconds:.0f} s.",
+        )
+    except ProcessExpired as error:
+        return _failed(detector, error, f"Its process ended with {error.exitcode}.")
+    except Exception as error:  # noqa: BLE001  # a broken detector holds the clip, whatever broke it
+        return _failed(detector, error)
+    return Sighting(detector=detector.name, tier=detector.tier, status="ok", screening=screening)
+
+
+def _failed(detector: Detector, error: Exception, detail: str = "") -> Sighting:
+    status: Status = "missing" if isinstance(error, ModelMissing) else "failed"
+    return Sighting(
+        detector=detector.name, tier=detector.tier, status=status, detail=detail or f"{type(error).__name__}: {error}"
+    )
+
+
+@cache
+def _loaded(target: str, models_dir: Path, tier: str) -> tuple[Any, Any]:
+    module_name, _, name = target.partition(":")
+    module = import_module(module_name)
+    return getattr(module, name).load(models_dir, tier), module.Template
+
+
+def _look(target: str, models_dir: Path, tier: str, clip: Clip, people: list[tuple[str, Any]]) -> Screening:
+    detector, template = _loaded(target, models_dir, tier)
+    screening: Screening = detector.screen(clip, [template(identity, vectors) for identity, vectors in people])
+    return screening

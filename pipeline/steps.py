@@ -1,0 +1,304 @@
+"""The way of a request, from top to bottom: admit, generate, screen, mark, sign, record, release.
+
+A step reads the request and the files of the step before, does its work, and returns what is to be written.
+It writes nothing to the database itself: `pipeline.run` commits the whole of a `Done` in one transaction, if
+this worker still owns the request. Files that a step leaves behind before that are found by nobody.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session
+
+from core.clock import iso, milliseconds
+from core.decision import Decision
+from core.errors import Unavailable
+from core.events import Tag
+from core.finding import Model
+from core.media.clip import Clip
+from core.media.probe import probe
+from core.models import file_sha256
+from core.shot import Reference, Shot, Tick
+from core.state import State
+from core.tables import Job, Upload
+from generation.grid import snap
+from pipeline import people, rulings
+from pipeline.consents import Kind
+from pipeline.screening import Sighting, sightings
+from pipeline.tools import Tools
+from provenance.manifest import Claim, Parent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """What a step came to: the next state, columns to set, events to log, and what goes with them."""
+
+    to: State
+    values: dict[str, Any] = field(default_factory=dict)
+    got: dict[str, Any] = field(default_factory=dict)
+    """Added to the request's own account of what was made."""
+    events: tuple[tuple[Tag, dict[str, Any]], ...] = ()
+    ruling: Decision | None = None
+    manifest: tuple[str, bytes] | None = None
+    """(label, store) to be found again by the watermark."""
+
+
+Step = Callable[[Job, Tools, Tick], Done]
+
+
+def admit(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Check the prompt against the policy, with the consents of everyone it names."""
+    tick(0.0)
+    decision = judge_prompt(job, tools)
+    to = {"allow": State.ADMITTED, "hold": State.HELD, "refuse": State.REFUSED}[decision.outcome]
+    return _ruled(decision, to, held_at="admit")
+
+
+def judge_prompt(job: Job, tools: Tools) -> Decision:
+    """Decide on a prompt; a gate that cannot read it holds it."""
+    with tools.store.reading() as session:
+        try:
+            reading = tools.read_prompt(session, job.prompt, _modality(job))
+        except Unavailable as error:
+            return rulings.fault("prompt", tools.pack, error.message)
+        facts = rulings.prompt_facts(session, job, reading, now_ms=_now(tools))
+    return tools.pack.decide("prompt", facts)
+
+
+def generate(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Let the engine render a lossless mezzanine into the private room."""
+    engine = tools.engine(job.ask["engine"])
+    with tools.store.reading() as session:
+        asked = shot_of(session, job, tools)
+    shot = snap(asked, engine.limits)
+    with scratch_folder(tools) as folder:
+        clip = engine.render(shot, folder / "mezzanine.mkv", tick)
+        digest = file_sha256(clip.path)
+        name = tools.blobs.put("private", _blob(job, "mezzanine.mkv"), clip.path)
+    checkpoint = asdict(engine.identity())
+    made = {"engine": checkpoint, "asked": _measures(asked), "got": _measures(shot), "mezzanine_sha256": digest}
+    return Done(
+        to=State.GENERATED,
+        values={"mezzanine": name},
+        got=made,
+        events=((Tag.CLIP_GENERATED, {"engine": checkpoint["name"], "checkpoint": checkpoint["sha256"], "mezzanine": digest}),),
+    )
+
+
+def screen(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Look for protected faces and voices in the lossless clip, and decide."""
+    clip = probe(tools.blobs.path("private", str(job.mezzanine)))
+    needed = needed_detectors(clip)
+    tick(0.0)
+    used = [detector for detector in tools.detectors if detector.name in needed]
+    seen = sightings(used, clip, _galleries(tools, used), tools.settings.screen_seconds)
+    tick(0.9)
+    with tools.store.reading() as session:
+        facts = rulings.screen_facts(session, job, clip, seen, now_ms=_now(tools))
+    decision = rulings.never_blind(tools.pack.decide("screen", facts), seen, needed)
+    to = {"allow": State.CLEARED, "hold": State.HELD, "refuse": State.REJECTED}[decision.outcome]
+    return _ruled(decision, to, held_at="screen", got={"screened": _screened(seen)})
+
+
+def mark(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Embed the watermarks and encode the one delivery file."""
+    clip = probe(tools.blobs.path("private", str(job.mezzanine)))
+    tick(0.0)
+    suffix = ".mp4" if clip.video else ".m4a"
+    with scratch_folder(tools) as folder:
+        marked = tools.mark(clip, folder / f"marked{suffix}", int(job.payload, 16))
+        digest = file_sha256(marked.clip.path)
+        name = tools.blobs.put("private", _blob(job, f"marked{suffix}"), marked.clip.path)
+    got = {"marks": {"video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}}
+    facts = {"file": digest, "video": int(marked.video), "audio": int(marked.audio)}
+    return Done(to=State.MARKED, values={"marked": name}, got=got, events=((Tag.CLIP_MARKED, facts),))
+
+
+def sign(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Embed the C2PA manifest; nothing touches the bytes after this."""
+    source = tools.blobs.path("private", str(job.marked))
+    tick(0.0)
+    with scratch_folder(tools) as folder:
+        target = folder / f"signed{source.suffix}"
+        signed = tools.sign(source, target, _claim(job, tools, probe(source)))
+        digest = file_sha256(target)
+        name = tools.blobs.put("private", _blob(job, f"signed{source.suffix}"), target)
+    return Done(
+        to=State.SIGNED,
+        values={"signed": name, "manifest_label": signed.label},
+        got={"signed_sha256": digest},
+        events=((Tag.CLIP_SIGNED, {"file": digest, "manifest": signed.label}),),
+        manifest=(signed.label, signed.bytes),
+    )
+
+
+def record(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Write the log entry with the digests: the commit point of the release."""
+    tick(0.0)
+    digest = file_sha256(tools.blobs.path("private", str(job.signed)))
+    facts = {
+        "file": digest,
+        "manifest": str(job.manifest_label),
+        "payload": job.payload,
+        "mezzanine": job.got["mezzanine_sha256"],
+        "pack": tools.pack.sha256,
+    }
+    # Until the transaction that carries this event commits, nothing is public; from then on only forward.
+    return Done(to=State.RECORDED, events=((Tag.CLIP_RECORDED, facts),))
+
+
+def release(job: Job, tools: Tools, tick: Tick) -> Done:
+    """Publish the file, if our own public verifier finds all of it in order."""
+    tools.integrate()
+    tick(0.3)
+    path = tools.blobs.path("private", str(job.signed))
+    report = tools.verify(path, job.id)
+    if report.verdict != "verified":
+        # Not a refusal by policy: the gate made a file that it cannot stand for, so it stays private.
+        raise Unavailable(f"The finished file does not verify ({report.verdict}): {'; '.join(report.reasons)}")
+    tick(0.9)
+    # A crash after this line leaves a public file that no route serves until the state says released.
+    name = tools.blobs.publish(str(job.signed), f"clips/{job.id}{path.suffix}")
+    return Done(
+        to=State.RELEASED,
+        values={"public": name, "released_ms": _now(tools)},
+        got={"verdict": report.verdict},
+        events=((Tag.CLIP_RELEASED, {"file": job.got["signed_sha256"], "verdict": report.verdict}),),
+    )
+
+
+STEPS: dict[State, Step] = {
+    State.RECEIVED: admit,
+    State.ADMITTED: generate,
+    State.GENERATED: screen,
+    State.CLEARED: mark,
+    State.MARKED: sign,
+    State.SIGNED: record,
+    State.RECORDED: release,
+}
+
+
+def needed_detectors(clip: Clip) -> set[Kind]:
+    """Name the detectors without which a clip cannot be cleared."""
+    kinds: set[Kind] = set()
+    if clip.video is not None:
+        kinds.add("likeness")
+    if clip.audio is not None:
+        kinds.add("voice")
+    return kinds
+
+
+def shot_of(session: Session, job: Job, tools: Tools) -> Shot:
+    """Put the engine's task together from what was asked and uploaded."""
+    uploads = [session.get_one(Upload, reference) for reference in job.ask["references"]]
+    source = session.get_one(Upload, job.ask["source"]) if job.ask.get("source") else None
+    measures = {name: job.ask[name] for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")}
+    return Shot(
+        prompt=job.prompt,
+        references=tuple(_reference(upload, tools) for upload in uploads),
+        source=tools.blobs.path("private", source.blob) if source else None,
+        **measures,
+    )
+
+
+@contextmanager
+def scratch_folder(tools: Tools) -> Iterator[Path]:
+    """Make a folder for work in progress on the disk of the blobs, so that handing over is a rename."""
+    home = tools.settings.data_dir / "scratch"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with tempfile.TemporaryDirectory(dir=home, ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+def _ruled(decision: Decision, to: State, *, held_at: str, got: dict[str, Any] | None = None) -> Done:
+    facts = {"stage": decision.stage, "outcome": decision.outcome, "pack": decision.pack_sha256}
+    facts |= {"rules": [rule.id for rule in decision.rules], "consents": list(decision.consents)}
+    after = {State.HELD: Tag.CLIP_HELD, State.REFUSED: Tag.CLIP_REFUSED, State.REJECTED: Tag.CLIP_REJECTED, State.CLEARED: Tag.CLIP_CLEARED}
+    events = ((Tag.POLICY_DECIDED, facts), *(((after[to], {}),) if to in after else ()))
+    values = {"held_at": held_at} if to is State.HELD else {}
+    return Done(to=to, values=values, got=got or {}, events=events, ruling=decision)
+
+
+def _galleries(tools: Tools, detectors: Sequence[Any]) -> dict[Kind, Any]:
+    found: dict[Kind, Any] = {}
+    with tools.store.reading() as session:
+        for detector in detectors:
+            try:
+                found[detector.name] = people.gallery(session, tools.vault, detector.name, detector.tier)
+            except Unavailable as error:
+                found[detector.name] = error
+    return found
+
+
+def _claim(job: Job, tools: Tools, clip: Clip) -> Claim:
+    engine, marks = job.got["engine"], job.got["marks"]
+    parent = _parent(job, tools)
+    return Claim(
+        title=f"{job.id}{clip.path.suffix}",
+        mime="video/mp4" if clip.video else "audio/mp4",
+        engine=engine["name"],
+        engine_version=engine["version"],
+        source="composite" if parent else "created",
+        payload=int(job.payload, 16),
+        duration_ms=round(clip.seconds * 1000),
+        record=job.id,
+        when=iso(_now(tools)),
+        generator_version=tools.version,
+        video=marks["video"],
+        audio=marks["audio"],
+        parent=parent,
+    )
+
+
+def _parent(job: Job, tools: Tools) -> Parent | None:
+    if not job.ask.get("source"):
+        return None
+    with tools.store.reading() as session:
+        source = session.get_one(Upload, job.ask["source"])
+    return Parent(tools.blobs.path("private", str(source.original)), source.mime)
+
+
+def _screened(seen: Sequence[Sighting]) -> list[dict[str, Any]]:
+    def models(sighting: Sighting) -> tuple[Model, ...]:
+        return sighting.screening.models if sighting.screening else ()
+
+    return [
+        {
+            "detector": sighting.detector,
+            "tier": sighting.tier,
+            "status": sighting.status,
+            "models": [asdict(model) for model in models(sighting)],
+            "notes": list(sighting.screening.notes) if sighting.screening else [sighting.detail],
+        }
+        for sighting in seen
+    ]
+
+
+def _reference(upload: Upload, tools: Tools) -> Reference:
+    kind = "picture" if upload.kind == "picture" else "voice"
+    return Reference(kind, tools.blobs.path("private", upload.blob), upload.sha256)
+
+
+def _measures(shot: Shot) -> dict[str, Any]:
+    return {name: getattr(shot, name) for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")}
+
+
+def _modality(job: Job) -> str:
+    if job.kind == "soundtrack":
+        return "soundtrack"
+    return "video" if job.ask["picture"] else "audio"
+
+
+def _blob(job: Job, name: str) -> str:
+    return f"jobs/{job.id}/{job.fence}/{name}"
+
+
+def _now(tools: Tools) -> int:
+    return milliseconds(tools.clock.now())
+

@@ -1,0 +1,99 @@
+"""Celery as transport: a message is a hint that a request may be worked on, and nothing more.
+
+Start a worker with `celery -A pipeline.tasks worker`. Messages are acknowledged early: recovery belongs to
+the leases in the database, so losing or doubling any message is harmless.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from celery import Celery, signals
+
+from core.settings import Settings
+from core.state import State
+from core.store import job as find_job
+from pipeline.run import advance
+from pipeline.sweep import send_hints, stuck, sweep
+from pipeline.tools import Tools
+from pipeline.worker import holder_name
+
+GPU_ENGINES = {"diffusion_video", "diffusion_audio"}
+_RELAY_SECONDS = 1.0
+_SWEEP_SECONDS = 30.0
+
+
+@cache
+def _tools() -> Tools:
+    """Put the parts together once in each worker child; c2pa and torch do not survive a fork."""
+    from pipeline.assemble import assemble
+
+    return assemble(Settings())
+
+
+def make_app(settings: Settings) -> Celery:
+    """Make the Celery application for these settings."""
+    app = Celery("greenlight", broker=settings.broker_url or "memory://")
+    app.conf.update(
+        task_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        task_default_queue="cpu",
+        broker_connection_retry_on_startup=True,
+        beat_schedule={
+            "relay": {"task": "greenlight.relay", "schedule": _RELAY_SECONDS},
+            "sweep": {"task": "greenlight.sweep", "schedule": _SWEEP_SECONDS},
+        },
+    )
+    return app
+
+
+app = make_app(Settings())
+
+
+@app.task(name="greenlight.advance")
+def advance_task(job_id: str) -> None:
+    """Take one request one step further and send the hint for the step after."""
+    tools = _tools()
+    advance(tools, holder_name(), job_id)
+    _relay(tools)
+
+
+@app.task(name="greenlight.relay")
+def relay_task() -> None:
+    """Send the hints that requests and steps left in the outbox, and bring the log up to date."""
+    tools = _tools()
+    _relay(tools)
+    tools.integrate()
+
+
+@app.task(name="greenlight.sweep")
+def sweep_task() -> None:
+    """Hint again at whatever is stuck, and tidy up."""
+    tools = _tools()
+    for job_id in stuck(tools):
+        _hint(tools, job_id)
+    sweep(tools)
+
+
+def _relay(tools: Tools) -> None:
+    send_hints(tools, lambda job_id: _hint(tools, job_id))
+
+
+def _hint(tools: Tools, job_id: str) -> None:
+    advance_task.apply_async((job_id,), queue=queue_of(tools, job_id))
+
+
+def queue_of(tools: Tools, job_id: str) -> str:
+    """Name the queue whose workers can take the next step: rendering with a model wants a GPU."""
+    with tools.store.reading() as session:
+        job = find_job(session, job_id)
+    renders = job.state == State.ADMITTED and job.ask["engine"] in GPU_ENGINES
+    return "gpu" if renders else "cpu"
+
+
+@signals.worker_process_init.connect
+def _fresh(**_: object) -> None:
+    _tools.cache_clear()

@@ -1,0 +1,56 @@
+"""What the steps work with. Everything a step touches is here, so a test can hold every part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlmodel import Session
+
+from core.blobs import Blobs
+from core.clock import Clock
+from core.media.clip import Clip
+from core.settings import Settings
+from core.store import Store
+from core.vault import Vault
+from generation.engines import Engine
+from pipeline.screening import Detector
+from policies.engine import Pack
+from provenance.manifest import Claim, SignedManifest
+from provenance.mark import Marked
+from provenance.verify import Report
+
+
+class ReadPrompt(Protocol):
+    """Read a prompt: the facts part of `safety.prompt`, with the names of protected people considered."""
+
+    def __call__(self, session: Session, text: str, modality: str) -> dict[str, Any]:
+        """Read `text`; raises `Unavailable` when a model is missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """The parts of the gate, put together for one process."""
+
+    settings: Settings
+    store: Store
+    blobs: Blobs
+    clock: Clock
+    vault: Vault
+    pack: Pack
+    read_prompt: ReadPrompt
+    engine: Callable[[str], Engine]
+    detectors: Sequence[Detector]
+    mark: Callable[[Clip, Path, int], Marked]
+    sign: Callable[[Path, Path, Claim], SignedManifest]
+    integrate: Callable[[], int]
+    """Bring the audit log up to date with the events committed so far; answers its size."""
+    verify: Callable[[Path, str], Report]
+    """Our public verifier, told which unreleased request may count as a record."""
+    version: str
+    """Of Greenlight, for manifests and receipts."""
+    doubles: Mapping[str, str]
+    """Development doubles in use and what they stand for; the receipt names them."""

@@ -1,0 +1,155 @@
+"""Fast stand-ins for the heavy rooms, so that the gate's order and its guards can be tested by the thousand.
+
+The database, the steps, the policies and the log are the real ones; rendering, detection, marking, signing
+and verification write small text files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from core.blobs import LocalBlobs
+from core.clock import Clock
+from core.finding import Finding, Model, Screening
+from core.media.clip import AudioTrack, Clip, VideoTrack
+from core.media.write import Mezzanine
+from core.settings import Settings
+from core.shot import Checkpoint, Limits, Shot, Tick
+from core.store import Store, open_store
+from core.tables import Partner
+from core.vault import Vault
+from pipeline.consents import Kind
+from pipeline.people import Enrolled
+from pipeline.tools import Tools
+from policies.engine import default_pack, load
+from provenance.manifest import SignedManifest
+from provenance.mark import Marked
+
+
+def reading(text: str, **changes: Any) -> dict[str, Any]:
+    """The facts of a harmless English prompt, with changes."""
+    from core.decision import CATEGORIES
+
+    facts = {
+        "text": {"length": len(text), "obfuscated": False, "views": [text]},
+        "language": {"code": "en", "scored": True},
+        "scores": dict.fromkeys(CATEGORIES, 0.0),
+        "hits": [],
+        "entities": [],
+    }
+    return facts | changes
+
+
+@dataclass
+class TinyEngine:
+    """Writes a real but minute clip."""
+
+    name: str = "tiny"
+    limits: Limits = field(
+        default_factory=lambda: Limits(max_seconds=16, picture=True, sound=True, fps=(24,))
+    )
+    rendered: int = 0
+
+    def identity(self) -> Checkpoint:
+        return Checkpoint(self.name, "1", "00" * 32, "Apache-2.0")
+
+    def render(self, shot: Shot, into: Path, tick: Tick) -> Clip:
+        self.rendered += 1
+        tick(0.1)
+        with Mezzanine(into, width=64, height=64, fps=4, rate=8000, channels=1) as writer:
+            writer.sound(np.zeros((2000, 1), np.float32))
+            writer.frame(np.zeros((64, 64, 3), np.uint8))
+        return _clip(into)
+
+
+def _clip(path: Path) -> Clip:
+    return Clip(
+        path=path,
+        container="matroska",
+        video=VideoTrack(codec="ffv1", width=64, height=64, fps=Fraction(4), frames=1),
+        audio=AudioTrack(codec="pcm_f32le", rate=8000, channels=1, samples=2000),
+    )
+
+
+@dataclass
+class Eyes:
+    """A detector that sees what it is told to see."""
+
+    name: Kind
+    tier: str = "embedded"
+    findings: tuple[Finding, ...] = ()
+    fails: Exception | None = None
+
+    def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
+        if self.fails is not None:
+            raise self.fails
+        future: Future[Screening] = Future()
+        model = Model("eyes", "00" * 32)
+        future.set_result(
+            Screening(detector=self.name, tier=self.tier, models=(model,), findings=self.findings)
+        )
+        return future
+
+
+def sighting_of(identity: str, kind: Kind = "likeness") -> Finding:
+    """A clear match."""
+    return Finding(
+        kind=kind,
+        identity=identity,
+        score=0.9,
+        threshold=0.5,
+        start=0.1,
+        end=0.2,
+        track="video" if kind == "likeness" else "audio",
+        box=(1, 2, 30, 40) if kind == "likeness" else None,
+        frame=0 if kind == "likeness" else None,
+    )
+
+
+def mark(clip: Clip, into: Path, payload: int) -> Marked:
+    into.write_bytes(clip.path.read_bytes() + f"|mark {payload:016x}".encode())
+    return Marked(clip=replace(clip, path=into), video=True, audio=True, notes=())
+
+
+def sign(source: Path, target: Path, claim: Any) -> SignedManifest:
+    target.write_bytes(source.read_bytes() + b"|signed")
+    return SignedManifest(label=f"urn:c2pa:{claim.record}", bytes=b"manifest")
+
+
+def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **changes: Any) -> Tools:
+    """Tools over a real SQLite database in `folder`, with doubles for the heavy rooms."""
+    settings = Settings(data_dir=folder, models_dir=folder / "models", engine="tiny", _env_file=None)
+    store = store or open_store(settings.database)
+    engine = TinyEngine()
+    tools = Tools(
+        settings=settings,
+        store=store,
+        blobs=LocalBlobs(folder / "blobs"),
+        clock=clock,
+        vault=Vault(b"k" * 32),
+        pack=load(default_pack()),
+        read_prompt=lambda _session, text, _modality: reading(text),
+        engine=lambda _name: engine,
+        detectors=(Eyes("likeness"), Eyes("voice")),
+        mark=mark,
+        sign=sign,
+        integrate=lambda: 0,
+        verify=lambda _path, _job: SimpleNamespace(verdict="verified", reasons=[]),
+        version="0",
+        doubles={"engine": "tiny"},
+    )
+    return replace(tools, **changes)
+
+
+def add_partner(store: Store, partner: str = "acme") -> None:
+    with store.session() as session:
+        session.add(Partner(id=partner, name=partner, per_minute=10_000, at_once=10_000, created_ms=0))
+        session.commit()

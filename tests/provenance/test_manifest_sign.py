@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.clock import SystemClock
+from core.errors import BadMedia, GreenlightError, KeyMissing
+from provenance.keys import SigningKeys, dev_keys
+from provenance.manifest import (
+    AUDIO_ALG,
+    VIDEO_ALG,
+    Claim,
+    Parent,
+    binding_payload,
+    binding_value,
+    read,
+    sign,
+)
+from provenance.manifest._shape import definition
+
+
+@given(st.integers(0, 2**64 - 1))
+def test_binding_values_round_trip(payload: int) -> None:
+    assert binding_payload(binding_value(payload)) == payload
+
+
+@given(st.one_of(st.text(), st.binary(), st.integers(), st.none(), st.lists(st.integers())))
+def test_foreign_binding_values_are_no_error(value: object) -> None:
+    payload = binding_payload(value)
+    assert payload is None or binding_value(payload) == value
+
+
+def test_a_signed_clip_reads_back_trusted(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    out = tmp_path / "out.mp4"
+    signed = sign(film, out, claim, keys)
+    reading = read(out, keys.claim_roots_pem)
+    assert reading.state == "trusted"
+    assert reading.label == signed.label
+    assert reading.issuer == "Greenlight development"
+    assert reading.generator == "Greenlight 0.1.0"
+    assert reading.actions == ("c2pa.created", "c2pa.watermarked.bound")
+    assert reading.soft_bindings == ((VIDEO_ALG, claim.payload), (AUDIO_ALG, claim.payload))
+    assert reading.failures == ()
+    assert reading.ingredients == ()
+    assert signed.bytes in out.read_bytes()
+
+
+def test_the_manifest_has_the_shape_of_the_conformance_rules(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    out = tmp_path / "out.mp4"
+    label = sign(film, out, claim, keys).label
+    manifest = json.loads(read(out, keys.claim_roots_pem).json)["manifests"][label]
+    assert manifest["claim_version"] == 2
+    assert manifest["claim_generator_info"][0]["specVersion"] == "2.4"
+    assertions = {entry["label"]: entry for entry in manifest["assertions"]}
+    assert all(entry.get("created") for entry in manifest["assertions"])
+    actions = assertions["c2pa.actions.v2"]["data"]
+    assert actions["allActionsIncluded"] is True
+    assert actions["actions"][0]["digitalSourceType"].endswith("/trainedAlgorithmicMedia")
+    assert "digitalSourceType" not in actions["actions"][1]
+    assert {entry["use"] for entry in assertions["cawg.training-mining"]["data"]["entries"].values()} == {
+        "notAllowed"
+    }
+    assert assertions["c2pa.ai-disclosure"]["data"]["modelName"] == "sandbox"
+    generation = assertions["org.greenlight.generation"]["data"]
+    assert generation["record"] == "rec_1"
+    assert all(isinstance(value, str) for value in generation.values()), "the SDK mangles numeric arrays"
+
+
+def test_only_what_the_claim_names_is_written(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    signed = sign(film, tmp_path / "out.mp4", claim, keys)
+    for word in (
+        b"prompt:",
+        b"/tmp",
+        b"CreativeWork",
+        b"author",
+        b"cawg.identity",
+        str(tmp_path).encode(),
+    ):
+        assert word not in signed.bytes
+    known = {"engine", "engineVersion", "mark", "record"}
+    assert set(definition(claim)["assertions"][-1]["data"]) == known
+
+
+@pytest.mark.parametrize(("video", "audio"), [(True, False), (False, True), (False, False)])
+def test_bindings_name_only_the_marks_that_are_there(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, *, video: bool, audio: bool
+) -> None:
+    out = tmp_path / "out.mp4"
+    sign(film, out, replace(claim, video=video, audio=audio), keys)
+    reading = read(out, keys.claim_roots_pem)
+    assert reading.state == "trusted"
+    assert {alg for alg, _ in reading.soft_bindings} == {
+        alg for alg, there in ((VIDEO_ALG, video), (AUDIO_ALG, audio)) if there
+    }
+    assert ("c2pa.watermarked.bound" in reading.actions) is (video or audio)
+
+
+def test_an_edit_keeps_its_input_history(film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    before = sign(film, first, claim, keys)
+    sign(film, second, replace(claim, source="composite", parent=Parent(first, "video/mp4")), keys)
+    reading = read(second, keys.claim_roots_pem)
+    assert reading.state == "trusted"
+    assert reading.actions == ("c2pa.opened", "c2pa.edited", "c2pa.watermarked.bound")
+    assert [(one.label, one.state, one.relationship) for one in reading.ingredients] == [
+        (before.label, "trusted", "parentOf")
+    ]
+    store = json.loads(reading.json)["manifests"]
+    assert set(store) == {before.label, reading.label}
+    opened, edited, _ = store[reading.label]["assertions"][0]["data"]["actions"]
+    assert "digitalSourceType" not in opened
+    assert edited["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
+
+
+def test_history_is_followed_to_its_end(film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys) -> None:
+    paths = [tmp_path / f"{index}.mp4" for index in range(4)]
+    labels = [sign(film, paths[0], claim, keys).label]
+    for source, target in pairwise(paths):
+        edited = replace(claim, source="composite", parent=Parent(source, "video/mp4"))
+        labels.append(sign(film, target, edited, keys).label)
+    reading = read(paths[-1], keys.claim_roots_pem)
+    assert reading.state == "trusted"
+    assert [one.label for one in reading.ingredients] == labels[-2::-1]
+
+
+def test_an_unsigned_input_is_an_ingredient_without_a_manifest(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    out = tmp_path / "out.mp4"
+    sign(film, out, replace(claim, source="composite", parent=Parent(film, "video/mp4")), keys)
+    reading = read(out, keys.claim_roots_pem)
+    assert reading.state == "trusted"
+    assert [(one.label, one.state) for one in reading.ingredients] == [(None, "none")]
+
+
+def test_a_file_can_be_signed_in_place(film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys) -> None:
+    path = tmp_path / "same.mp4"
+    path.write_bytes(film.read_bytes())
+    sign(path, path, claim, keys)
+    assert read(path, keys.claim_roots_pem).state == "trusted"
+
+
+def _broken_signer(_data: bytes) -> bytes:
+    raise RuntimeError("the token was pulled out")
+
+
+def _wrong_signer(_data: bytes) -> bytes:
+    return bytes(64)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"sign": _broken_signer}, "the token was pulled out"),
+        ({"sign": _wrong_signer}, "invalid signature|does not match"),
+        ({"sign": lambda _data: b""}, "refused"),
+        ({"chain_pem": "no certificate"}, "refused"),
+    ],
+)
+def test_a_failing_signer_says_why_and_leaves_nothing(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, *, change: dict[str, object], words: str
+) -> None:
+    before = film.read_bytes()
+    with pytest.raises(KeyMissing, match=words):
+        sign(film, tmp_path / "out.mp4", claim, replace(keys, **change))
+    assert list(tmp_path.iterdir()) == []
+    assert film.read_bytes() == before
+
+
+def test_a_failure_keeps_what_was_there(film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_bytes(b"an earlier release")
+    with pytest.raises(KeyMissing):
+        sign(film, out, claim, replace(keys, sign=_broken_signer))
+    assert out.read_bytes() == b"an earlier release"
+
+
+@pytest.mark.parametrize("content", [b"", b"just words " * 50, None])
+def test_what_is_not_media_cannot_be_signed(
+    tmp_path: Path, claim: Claim, keys: SigningKeys, content: bytes | None
+) -> None:
+    source, folder = tmp_path / "source.mp4", tmp_path / "out"
+    folder.mkdir()
+    if content is not None:
+        source.write_bytes(content)
+    with pytest.raises(BadMedia):
+        sign(source, folder / "out.mp4", claim, keys)
+    assert list(folder.iterdir()) == []
+
+
+def test_an_unsupported_container_is_refused(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    with pytest.raises(BadMedia):
+        sign(film, tmp_path / "out.webm", replace(claim, mime="video/webm"), keys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_missing_parent_stops_the_signing(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    lost = replace(claim, parent=Parent(tmp_path / "lost.mp4", "video/mp4"))
+    with pytest.raises(GreenlightError):
+        sign(film, tmp_path / "out.mp4", lost, keys)
+    assert list(tmp_path.iterdir()) == []
+
+
+def _sign_in_child(film: Path, out: Path, claim: Claim, home: Path) -> None:
+    sign(film, out, claim, dev_keys(home, SystemClock()))
+
+
+def test_signing_works_after_a_fork(film: Path, tmp_path: Path, claim: Claim) -> None:
+    keys = dev_keys(tmp_path / "keys", SystemClock())
+    sign(film, tmp_path / "parent.mp4", claim, keys)
+    child = multiprocessing.get_context("fork").Process(
+        target=_sign_in_child, args=(film, tmp_path / "child.mp4", claim, tmp_path / "keys")
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == 0
+    assert read(tmp_path / "child.mp4", keys.claim_roots_pem).state == "trusted"

@@ -2,6 +2,7 @@
 
 from generation.engines.persona.face import portrait
 from generation.engines.persona.paint import Expression
+from generation.engines.persona.speech import speak
 from generation.engines.persona.traits import Persona
 
-__all__ = ["Expression", "Persona", "portrait"]
+__all__ = ["Expression", "Persona", "portrait", "speak"]

@@ -76,12 +76,17 @@ class Face:
 
 @dataclass(frozen=True, slots=True)
 class Voice:
-    """`pitch` in Hz, `tract` scales formants, `breath`, `tilt`, `jitter` and `tempo` shape the source."""
+    """`pitch` in Hz; `tract` and `shifts` (first to fourth) scale formants, `damping` their widths; `breath`,
+    `open_quotient`, `tilt` (0-1, darker) and `jitter` shape the source; `twang` 0-1 is a resonance near 3 kHz.
+    """
 
     pitch: float
     tract: float
     breath: float
     open_quotient: float
+    tilt: float
+    damping: float
+    twang: float
     jitter: float
     tempo: float
     liveliness: float
@@ -114,7 +119,7 @@ class _Draws:
         return int(self.unit() * count)
 
 
-_PRIMES = [n for n in range(2, 400) if all(n % d for d in range(2, n))]
+_PRIMES = [n for n in range(2, 600) if all(n % d for d in range(2, n))]
 
 
 @dataclass(frozen=True)
@@ -136,7 +141,7 @@ class Persona:
     @property
     def voice(self) -> Voice:
         """How the person sounds."""
-        return _voice(_Draws(self.seed, 50), feminine=self.feminine)
+        return _voice(_Draws(self.seed, 70), feminine=self.feminine)
 
 
 def _jittered(tone: Tone, draws: _Draws) -> Tone:
@@ -201,12 +206,15 @@ def _face(draws: _Draws, *, feminine: bool) -> Face:
 def _voice(draws: _Draws, *, feminine: bool) -> Voice:
     uniform = draws.uniform
     return Voice(
-        pitch=uniform(165, 245) if feminine else uniform(82, 145),
-        tract=uniform(1.06, 1.26) if feminine else uniform(0.88, 1.06),
-        breath=uniform(0.02, 0.12) if feminine else uniform(0.01, 0.06),
-        open_quotient=uniform(0.55, 0.75) if feminine else uniform(0.42, 0.65),
-        jitter=uniform(0.004, 0.014),
-        tempo=uniform(0.85, 1.2),
-        liveliness=uniform(0.08, 0.22),
-        shifts=(uniform(0.9, 1.1), uniform(0.9, 1.1), uniform(0.93, 1.07), uniform(0.93, 1.07)),
+        pitch=uniform(150, 275) if feminine else uniform(75, 150),
+        tract=uniform(1.03, 1.30) if feminine else uniform(0.86, 1.08),
+        breath=uniform(0.01, 0.30) if feminine else uniform(0.005, 0.16),
+        open_quotient=uniform(0.50, 0.85) if feminine else uniform(0.36, 0.70),
+        tilt=uniform(0.0, 0.65),
+        damping=uniform(0.7, 1.9),
+        twang=uniform(0.0, 1.0),
+        jitter=uniform(0.003, 0.022),
+        tempo=uniform(0.8, 1.25),
+        liveliness=uniform(0.06, 0.26),
+        shifts=(uniform(0.85, 1.15), uniform(0.86, 1.14), uniform(0.88, 1.12), uniform(0.85, 1.15)),
     )

@@ -12,8 +12,9 @@ import binascii
 import hashlib
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -83,6 +84,39 @@ def parse_hashes(data: bytes, width: int) -> list[bytes]:
     return [data[i : i + HASH_SIZE] for i in range(0, len(data), HASH_SIZE)]
 
 
+def read_file(folder: Path, path: str) -> bytes:
+    """Read a public file of the log; a missing one raises LogCorrupt with its name."""
+    try:
+        return (folder / path).read_bytes()
+    except OSError as error:
+        raise LogCorrupt(f"{path}: {error.strerror}") from error
+
+
+def read_stored(folder: Path, tile: Tile) -> tuple[Tile, bytes]:
+    """Read the file that serves a tile, and say which tile that file is.
+
+    A partial tile may be gone once the full one is there, which then begins with the same hashes. The full
+    one appears before the partial one goes, so that asking in this order never falls between the two.
+    """
+    try:
+        return tile, read_file(folder, tile.path)
+    except LogCorrupt:
+        full = Tile(tile.level, tile.index)
+        if not (folder / full.path).exists():
+            raise
+        return full, read_file(folder, full.path)
+
+
+def read_tile(folder: Path, tile: Tile) -> list[bytes]:
+    """Read the hashes of a tile, or the leaves of a bundle; LogCorrupt names the file that is wrong."""
+    stored, data = read_stored(folder, tile)
+    parse = parse_bundle if tile.level is None else parse_hashes
+    try:
+        return parse(data, stored.width)[: tile.width]
+    except LogCorrupt as error:
+        raise LogCorrupt(f"{stored.path}: {error.message}") from error
+
+
 def render_bundle(leaves: Sequence[bytes]) -> bytes:
     """Join up to 256 leaves, each behind its big-endian uint16 length."""
     if len(leaves) > TILE_WIDTH or any(len(leaf) > MAX_LEAF for leaf in leaves):
@@ -90,18 +124,22 @@ def render_bundle(leaves: Sequence[bytes]) -> bytes:
     return b"".join(struct.pack(">H", len(leaf)) + leaf for leaf in leaves)
 
 
-def parse_bundle(data: bytes, width: int) -> list[bytes]:
-    """Cut an entry bundle into exactly `width` leaves; raise LogCorrupt on a byte too few or too many."""
-    leaves: list[bytes] = []
+def cut_bundle(data: bytes) -> Iterator[bytes]:
+    """Give the leaves of a bundle one by one; LogCorrupt where the bytes end inside one."""
     at = 0
-    while at < len(data) and len(leaves) < width:
+    while at < len(data):
         end = at + 2 + int.from_bytes(data[at : at + 2], "big")
         if at + 2 > len(data) or end > len(data):
-            raise LogCorrupt(f"the bundle ends inside its entry {len(leaves)}")
-        leaves.append(data[at + 2 : end])
+            raise LogCorrupt("the bundle ends inside an entry")
+        yield data[at + 2 : end]
         at = end
-    if len(leaves) != width or at != len(data):
-        raise LogCorrupt(f"a bundle of {width} entries holds {len(leaves)} and {len(data) - at} bytes more")
+
+
+def parse_bundle(data: bytes, width: int) -> list[bytes]:
+    """Cut an entry bundle into exactly `width` leaves; raise LogCorrupt on a byte too few or too many."""
+    leaves = list(cut_bundle(data))
+    if len(leaves) != width:
+        raise LogCorrupt(f"a bundle of {width} entries holds {len(leaves)}")
     return leaves
 
 
@@ -241,6 +279,23 @@ class SigningKey:
         if parse_note(note).text != text:
             raise LogCorrupt("this text cannot be told from its signatures")
         return note
+
+
+def open_checkpoint(note: str, vkey: VerifierKey) -> Checkpoint:
+    """Return the checkpoint of a note that the log's own key signed; raise LogCorrupt otherwise."""
+    checkpoint = parse_checkpoint(vkey.verify(note))
+    if checkpoint.origin != vkey.name:
+        raise LogCorrupt(f"the checkpoint is of the log {checkpoint.origin}, not of {vkey.name}")
+    return checkpoint
+
+
+def read_checkpoint(folder: Path, vkey: VerifierKey) -> tuple[Checkpoint, str]:
+    """Read the published checkpoint and its note; LogCorrupt unless the log's own key signed it."""
+    try:
+        note = read_file(folder, "checkpoint").decode()
+    except UnicodeDecodeError as error:
+        raise LogCorrupt("checkpoint: not UTF-8") from error
+    return open_checkpoint(note, vkey), note
 
 
 def parse_signing_key(text: str) -> SigningKey:

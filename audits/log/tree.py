@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 
-from audits.log.format import HASH_SIZE, TILE_WIDTH, Tile, parse_hashes, render_hashes
+from audits.log.format import HASH_SIZE, TILE_WIDTH, Tile
 from core.errors import LogCorrupt
 
 Roots = Callable[[int, int], bytes]
-ReadTile = Callable[[Tile], bytes]
+ReadTile = Callable[[Tile], Sequence[bytes]]
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 _TILE_BITS = 8
@@ -45,7 +45,7 @@ def over(hashes: Sequence[bytes]) -> Roots:
 
 
 def over_tiles(size: int, read: ReadTile) -> Roots:
-    """See the tiles of a log of `size` leaves as a tree; `read` gives the bytes of a tile it is asked for."""
+    """See the tiles of a log of `size` leaves as a tree; `read` gives the hashes of a tile it is asked for."""
 
     def roots(start: int, end: int) -> bytes:
         if start == end:
@@ -63,8 +63,7 @@ def _node(size: int, read: ReadTile, height: int, index: int) -> bytes:
     """Give the root of the complete subtree number `index` of 2^height leaves, from the one tile with it."""
     level, inner = divmod(height, _TILE_BITS)
     first, count = index << inner, 1 << inner
-    tile = tile_at(size, level, first // TILE_WIDTH)
-    hashes = parse_hashes(read(tile), tile.width)
+    hashes = read(tile_at(size, level, first // TILE_WIDTH))
     return root(hashes[first % TILE_WIDTH : first % TILE_WIDTH + count])
 
 
@@ -76,19 +75,19 @@ def tile_at(size: int, level: int, index: int) -> Tile:
     return Tile(level, index, min(held, TILE_WIDTH))
 
 
-def grow(size: int, added: Sequence[bytes], read: ReadTile) -> dict[Tile, bytes]:
+def grow(size: int, added: Sequence[bytes], read: ReadTile) -> dict[Tile, list[bytes]]:
     """Give every hash tile that is new or wider once `added` leaf hashes follow the first `size`.
 
     Only the partial tiles on the right edge of the old tree are read.
     """
-    tiles: dict[Tile, bytes] = {}
+    tiles: dict[Tile, list[bytes]] = {}
     level, row = 0, list(added)
     while row:
         first, old = divmod(size >> (_TILE_BITS * level), TILE_WIDTH)
-        held = parse_hashes(read(Tile(level, first, old)), old) if old else []
-        row = held + row
+        held = read(Tile(level, first, old)) if old else []
+        row = [*held, *row]
         chunks = [row[i : i + TILE_WIDTH] for i in range(0, len(row), TILE_WIDTH)]
-        tiles |= {Tile(level, first + n, len(c)): render_hashes(c) for n, c in enumerate(chunks)}
+        tiles |= {Tile(level, first + n, len(c)): c for n, c in enumerate(chunks)}
         row = [root(chunk) for chunk in chunks if len(chunk) == TILE_WIDTH]
         level += 1
     return tiles

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from audits.log.writer import LogKey, integrate, log_key
+from core.clock import Clock
+from core.events import Event, Tag, record
+from core.store import Store, open_store
+
+ORIGIN = "greenlight.test/log"
+
+
+@dataclass
+class Log:
+    """A log under test: its database, its public folder and its key."""
+
+    store: Store
+    folder: Path
+    key: LogKey
+    clock: Clock
+
+    def happen(self, count: int, **columns: str) -> list[int]:
+        """Commit `count` events in one transaction and return their ids."""
+        with self.store.session() as session:
+            rows = [
+                record(
+                    session,
+                    Event(tag=Tag.CLIP_RELEASED, actor="system", facts={"n": n}, **columns),
+                    self.clock,
+                )
+                for n in range(count)
+            ]
+            session.commit()
+            return [row.id for row in rows if row.id is not None]
+
+    def integrate(self) -> int:
+        return integrate(self.store, self.folder, self.key, self.clock)
+
+
+@pytest.fixture
+def log(tmp_path: Path, clock: Clock) -> Iterator[Log]:
+    store = open_store(f"sqlite:///{tmp_path / 'greenlight.db'}")
+    yield Log(store, tmp_path / "log", log_key(tmp_path / "keys" / "log", ORIGIN), clock)
+    store.close()

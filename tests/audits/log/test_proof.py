@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audits.log import format as fmt
+from audits.log.proof import Proof, parse_proof, prove, prove_all, read_leaf, verify_proof
+from core.errors import LogCorrupt
+
+NOTE = fmt.SigningKey("a.test/log", bytes(32)).sign(fmt.Checkpoint("a.test/log", 9, bytes(32)).text)
+
+
+@given(st.integers(0, 10**15), st.lists(st.binary(min_size=32, max_size=32), max_size=30))
+def test_a_proof_reads_back(index: int, path: list[bytes]) -> None:
+    proof = Proof(index, tuple(path), NOTE)
+    assert parse_proof(proof.render()) == proof
+
+
+def test_a_proof_looks_like_the_specification() -> None:
+    lines = Proof(3, (bytes(32),), NOTE).render().split("\n")
+    assert lines[:5] == ["c2sp.org/tlog-proof@v1", "index 3", "A" * 43 + "=", "", "a.test/log"]
+
+
+def test_every_entry_is_proven_from_the_public_files(log: Any) -> None:
+    log.happen(300)
+    log.integrate()
+    vkey = log.key.vkey
+    for proof in prove_all(log.folder, vkey, [0, 1, 255, 256, 299]):
+        leaf = read_leaf(log.folder, 300, proof.index)
+        assert verify_proof(proof.render(), leaf, vkey).size == 300
+        with pytest.raises(LogCorrupt):
+            verify_proof(proof.render(), leaf + b" ", vkey)
+    with pytest.raises(LogCorrupt, match="no entry 300"):
+        prove(log.folder, vkey, 300)
+
+
+def test_an_old_proof_still_verifies(log: Any) -> None:
+    log.happen(5)
+    log.integrate()
+    proof, leaf = prove(log.folder, log.key.vkey, 2).render(), read_leaf(log.folder, 5, 2)
+    log.happen(600)
+    log.integrate()
+    assert verify_proof(proof, leaf, log.key.vkey).size == 5
+
+
+def test_a_changed_proof_is_refused(log: Any) -> None:
+    log.happen(13)
+    log.integrate()
+    vkey, leaf = log.key.vkey, read_leaf(log.folder, 13, 6)
+    text = prove(log.folder, vkey, 6).render()
+    assert verify_proof(text, leaf, vkey).size == 13
+    for at in range(len(text)):
+        for put in ("", "A", "\n", text[at] + "="):
+            changed = text[:at] + put + text[at + 1 :]
+            if changed != text:
+                with pytest.raises(LogCorrupt):
+                    verify_proof(changed, leaf, vkey)
+
+
+def test_a_proof_of_another_log_is_refused(log: Any) -> None:
+    log.happen(1)
+    log.integrate()
+    text, leaf = prove(log.folder, log.key.vkey, 0).render(), read_leaf(log.folder, 1, 0)
+    other = fmt.SigningKey(log.key.name, b"\x07" * 32).vkey
+    with pytest.raises(LogCorrupt, match="not signed"):
+        verify_proof(text, leaf, other)

@@ -1,0 +1,119 @@
+"""Follow faces through a clip and keep, for every second of a track, its best view as a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.media.clip import Frame, Picture
+from safety.likeness.faces import Face, overlap
+from safety.likeness.quality import Quality
+from safety.likeness.recogniser import Vectors
+
+_WINDOW = 1.0
+_LOST = 0.8
+_LEAST_OVERLAP = 0.25
+_CUT = 0.25
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A face in one frame; `vector` is (1, 128)."""
+
+    frame: int
+    box: tuple[int, int, int, int]
+    quality: Quality
+    vector: Vectors
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sighting:
+    """A face in a frame that is still held."""
+
+    frame: Frame
+    face: Face
+    quality: Quality
+
+
+@dataclass(slots=True, eq=False)
+class Track:
+    """One face from `start` to `end` in seconds; `views` holds its best view of every second.
+
+    `best` is the best sighting since `since`; it becomes a view when its second is over.
+    """
+
+    start: float
+    end: float
+    box: tuple[float, float, float, float]
+    views: list[View] = field(default_factory=list)
+    best: Sighting | None = None
+    since: float = 0.0
+
+
+Measure = Callable[[Picture, Face], Quality]
+Embed = Callable[[Picture, Face], Vectors]
+
+
+class Tracks:
+    """All tracks of a clip; frames come in order and at most one per open track is held."""
+
+    def __init__(self, measure: Measure, embed: Embed) -> None:
+        self._measure, self._embed = measure, embed
+        self._open: list[Track] = []
+        self._done: list[Track] = []
+        self._thumbnail: Picture | None = None
+
+    def see(self, frame: Frame, faces: Sequence[Face], *, lasts: float) -> None:
+        """Assign the faces of the next frame, which is shown for `lasts` seconds, to tracks."""
+        if self._is_cut(frame):
+            self._close(self._open)
+        self._close([track for track in self._open if frame.time - track.end > _LOST])
+        free = list(self._open)
+        for face in faces:
+            track = max(free, key=lambda known: overlap(known.box, face.box), default=None)
+            if track is None or overlap(track.box, face.box) < _LEAST_OVERLAP:
+                track = Track(frame.time, frame.time, face.box, since=frame.time)
+                self._open.append(track)
+            else:
+                free.remove(track)
+            track.box, track.end = face.box, frame.time + lasts
+            self._consider(track, frame, face)
+
+    def finish(self) -> list[Track]:
+        """Close what is open and return all tracks, earliest first."""
+        self._close(self._open)
+        return sorted(self._done, key=lambda track: track.start)
+
+    def _consider(self, track: Track, frame: Frame, face: Face) -> None:
+        if frame.time - track.since >= _WINDOW:
+            self._keep(track)
+            track.since = frame.time
+        seen = Sighting(frame, face, self._measure(frame.rgb, face))
+        if track.best is None or seen.quality.grade > track.best.quality.grade:
+            track.best = seen
+
+    def _keep(self, track: Track) -> None:
+        best, track.best = track.best, None
+        if best is None:
+            return
+        x, y, w, h = (round(side) for side in best.face.box)
+        vector = self._embed(best.frame.rgb, best.face)
+        track.views.append(View(best.frame.index, (x, y, w, h), best.quality, vector))
+
+    def _close(self, tracks: Sequence[Track]) -> None:
+        for track in list(tracks):
+            self._keep(track)
+            self._open.remove(track)
+            self._done.append(track)
+
+    def _is_cut(self, frame: Frame) -> bool:
+        """Tell whether the picture changed as a whole, so that nobody is mistaken for who stood there."""
+        import cv2
+
+        before = self._thumbnail
+        self._thumbnail = np.asarray(cv2.resize(frame.rgb, (32, 18), interpolation=cv2.INTER_AREA), np.uint8)
+        if before is None:
+            return False
+        return float(np.abs(before.astype(np.int16) - self._thumbnail).mean()) > _CUT * 255 / 2

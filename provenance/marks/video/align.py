@@ -1,0 +1,64 @@
+"""How a picture was bent, and how to measure the pattern's bins in it all the same."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from provenance.marks.video import pattern
+from provenance.marks.video.pattern import TILE, Complex, Floats, Plane
+
+TURNS = tuple((quarters, flip) for quarters in range(4) for flip in (False, True))
+"""The eight ways to turn a picture over; the first leaves it as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The way back from a picture to the pattern's grid.
+
+    First undo `matrix` (2x2, picture pixels per reference pixel; None when the size alone says it), then turn
+    by `quarters` counter-clockwise and mirror if `flip`; the pattern then starts at `shift` reference pixels.
+    """
+
+    quarters: int = 0
+    flip: bool = False
+    matrix: Floats | None = None
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def straighten(self, picture: Plane, wide: float, high: float) -> tuple[Plane, float, float]:
+        """Undo `matrix` in a picture that spans `wide` x `high`; returns the picture and its new span."""
+        if self.matrix is None:
+            return picture, wide, high
+        rows, columns = picture.shape
+        back = np.linalg.inv(self.matrix)
+        corners = abs(back) @ np.array([columns, rows], float)
+        width, height = (max(1, int(np.ceil(side))) for side in corners)
+        offset = np.array([columns - 1, rows - 1]) / 2 - self.matrix @ (np.array([width - 1, height - 1]) / 2)
+        affine = np.column_stack([self.matrix, offset])
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        return np.asarray(cv2.warpAffine(picture, affine, (width, height), flags=flags)), width, height
+
+    def measure(self, straight: Plane, wide: float, high: float, held: pattern.Layout) -> Complex:
+        """Measure the bins of a layout in a straightened picture, (608,) complex."""
+        turned = np.rot90(straight, self.quarters)
+        turned = turned[:, ::-1] if self.flip else turned
+        if self.quarters % 2:
+            wide, high = high, wide
+        found = pattern.project(np.ascontiguousarray(turned), held.bins, wide, high)
+        ramp = np.exp(-2j * np.pi * (held.bins @ np.array(self.shift)) / TILE)
+        return np.asarray(found * ramp, np.complex128)
+
+    def geometry(self) -> dict[str, float]:
+        """Say what was done to the content: `scale` against its shorter side, `rotation` in degrees, `flip`."""
+        matrix = np.eye(2) if self.matrix is None else self.matrix
+        scale = math.sqrt(abs(float(np.linalg.det(matrix))))
+        angle = math.degrees(math.atan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1]))
+        rotation = (angle + 90.0 * self.quarters) % 360.0
+        return {"scale": round(scale, 4), "rotation": round(rotation, 2), "flip": float(self.flip)}
+
+    def at(self, quarters: int, flip: bool, shift: tuple[float, float]) -> Alignment:
+        """Return the same bend, turned over and shifted."""
+        return replace(self, quarters=quarters, flip=flip, shift=shift)

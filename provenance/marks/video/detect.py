@@ -1,0 +1,104 @@
+"""Read the mark from a stream of frames, in the cheapest alignment that works."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.media.clip import Frame
+from provenance.marks import MarkKey, MarkReading, Segment
+from provenance.marks.video import code, evidence, pattern, search
+from provenance.marks.video.align import TURNS, Alignment
+from provenance.marks.video.gather import Gathered, gather
+from provenance.marks.video.pattern import Plane
+
+LIMIT = 1e-9
+"""No reading is given whose `p_false` is above this."""
+_SEGMENT_CHANCE = np.log(1e-5)
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    payload: int
+    p_false: float
+    key: MarkKey
+    alignment: Alignment
+
+
+def detect(frames: Iterable[Frame], keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
+    """Look for a payload under any of the keys.
+
+    Reads the frames once and holds at most 32 small pictures. The picture as it is comes first; only when that
+    says nothing, and `thorough`, it is also turned over and searched for scaling, cropping, stretching and
+    small rotations. `p_false` is the bound of `evidence`, times all keys and alignments there are to try,
+    whether or not an earlier one already spoke.
+    """
+    gathered = gather(frames)
+    if gathered is None:
+        return _NOTHING
+    found = next(_readings(gathered, keys, thorough), None)
+    if found is None:
+        return _NOTHING
+    return MarkReading(
+        track="video",
+        found=True,
+        payload=found.payload,
+        p_false=found.p_false,
+        key_id=found.key.id,
+        segments=tuple(_segments(gathered, found)),
+        geometry=found.alignment.geometry(),
+    )
+
+
+_NOTHING = MarkReading(track="video", found=False, payload=None, p_false=1.0)
+
+
+def _readings(gathered: Gathered, keys: Sequence[MarkKey], thorough: bool) -> Iterator[_Found]:
+    tries = len(keys)
+    if thorough:
+        tries *= len(TURNS) + search.BENDS * search.STARTS
+    total, wide, high = gathered.total, gathered.wide, gathered.high
+    for quarters, flip in TURNS if thorough else TURNS[:1]:
+        for key in keys:
+            straight = Alignment(quarters=quarters, flip=flip)
+            yield from _read((total, wide, high), straight, key, tries, pilots=True)
+    if not thorough:
+        return
+    for matrix in search.bends(search.spectrum(total)):
+        bend = Alignment(matrix=matrix)
+        picture = bend.straighten(total, wide, high)
+        for key in keys:
+            for start in search.starts(*picture, bend, pattern.layout(key)):
+                yield from _read(picture, start.alignment, key, tries, pilots=False)
+
+
+def _read(
+    picture: tuple[Plane, float, float], alignment: Alignment, key: MarkKey, tries: int, *, pilots: bool
+) -> Iterator[_Found]:
+    """Decode one alignment of a straightened picture; yields at most one reading."""
+    held = pattern.layout(key)
+    soft = evidence.soften(alignment.measure(*picture, held), held)
+    payload = code.decode(soft.data)
+    if payload is None:
+        return
+    chance = min(1.0, tries * evidence.p_false(soft, payload, pilots=pilots))
+    if chance <= LIMIT:
+        yield _Found(payload, chance, key, alignment)
+
+
+def _segments(gathered: Gathered, found: _Found) -> Iterator[Segment]:
+    """Say slot by slot whether the payload that was found is there; neighbours that agree are joined."""
+    held, word = pattern.layout(found.key), pattern.symbols(found.payload)
+    joined: Segment | None = None
+    for slot in gathered.slots:
+        picture = found.alignment.straighten(slot.total, gathered.wide, gathered.high)
+        soft = evidence.soften(found.alignment.measure(*picture, held), held)
+        here = evidence.chance(np.concatenate([soft.data, soft.pilots]), word) < _SEGMENT_CHANCE
+        if joined is not None and joined.found != here:
+            yield joined
+            joined = None
+        joined = Segment(slot.start if joined is None else joined.start, slot.end, here)
+    if joined is not None:
+        yield joined

@@ -1,0 +1,115 @@
+"""The keyed pattern: which Fourier bins of a tile carry what, and the picture they add up to.
+
+Everything is measured in *reference pixels*: the picture scaled so that its shorter side is 360. The pattern
+repeats every 80 reference pixels and starts at the top left corner, so a resized copy of the whole picture
+still lies on the same grid. Bin k = (kx, ky) is the wave with k cycles a tile.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance.marks import MarkKey
+from provenance.marks.video import code
+
+SHORT_SIDE = 360
+TILE = 80
+PILOTS = 96
+_RADIUS = 22.2
+_SLOPE = -0.5
+"""Amplitude falls with radius^slope: low frequencies survive coding, high ones hide better."""
+
+Floats = npt.NDArray[np.float64]
+Plane = npt.NDArray[np.float32]
+Complex = npt.NDArray[np.complex128]
+
+
+@lru_cache(maxsize=1)
+def lattice() -> npt.NDArray[np.int64]:
+    """List every usable bin of the half plane as (n, 2) of (kx, ky).
+
+    Bins within 1 of an axis are left out: block edges, letterboxes and captions live there.
+    """
+    reach = int(_RADIUS)
+    ky, kx = np.mgrid[2 : reach + 1, -reach : reach + 1]
+    inside = (abs(kx) >= 2) & (kx**2 + ky**2 <= _RADIUS**2)
+    return np.stack([kx[inside], ky[inside]], axis=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The secret of a key: `bins` (608, 2), `wave` (608,) their unit phases (the sign included).
+
+    The first 512 carry the code bits in order, the other 96 are pilots that always carry +1.
+    """
+
+    bins: npt.NDArray[np.int64]
+    wave: Complex
+    radius: Floats
+    """(608,) in cycles a tile."""
+
+    @property
+    def shape(self) -> Floats:
+        """Relative amplitudes, (608,)."""
+        return np.asarray(self.radius**_SLOPE)
+
+
+@lru_cache(maxsize=32)
+def layout(key: MarkKey) -> Layout:
+    """Derive the layout of a key; SHAKE-256 keeps it the same on every machine and library version."""
+    bins = lattice()
+    stream = hashlib.shake_256(b"greenlight video mark 1" + key.secret).digest(16 * len(bins))
+    order, phase = np.frombuffer(stream, ">u8").reshape(2, -1)
+    chosen = np.argsort(order, kind="stable")[: code.CODE_BITS + PILOTS]
+    angle = phase[: len(chosen)] / 2.0**64 * 2 * np.pi
+    return Layout(bins[chosen], np.exp(1j * angle), np.hypot(*bins[chosen].T))
+
+
+def symbols(payload: int) -> Floats:
+    """Return what each of the 608 bins carries, +1 or -1."""
+    return np.concatenate([code.encode(payload), np.ones(PILOTS)])
+
+
+def reference_size(width: int, height: int) -> tuple[float, float]:
+    """Return width and height in reference pixels.
+
+    The shorter side is taken as even, because encoders extend an odd one by a pixel.
+    """
+    shorter = min(width, height)
+    scale = SHORT_SIDE / (shorter + shorter % 2)
+    return width * scale, height * scale
+
+
+def _waves(pixels: int, length: float, orders: npt.NDArray[np.int64]) -> npt.NDArray[np.complex64]:
+    """Sample exp(2 pi i k u / TILE) at the centres of `pixels` pixels that span `length`: (pixels, orders)."""
+    position = (np.arange(pixels) + 0.5) * (length / pixels) / TILE
+    return np.asarray(np.exp(2j * np.pi * np.outer(position, orders)), np.complex64)
+
+
+_ORDERS = np.arange(-int(_RADIUS), int(_RADIUS) + 1)
+
+
+def draw(key: MarkKey, payload: int, width: int, height: int) -> Plane:
+    """Draw the pattern over a whole picture, (height, width) float32 of zero mean and unit variance."""
+    held = layout(key)
+    reach = int(_RADIUS)
+    grid = np.zeros((len(_ORDERS), len(_ORDERS)), np.complex64)
+    grid[held.bins[:, 1] + reach, held.bins[:, 0] + reach] = held.wave * held.shape * symbols(payload)
+    wide, high = reference_size(width, height)
+    rows, columns = _waves(height, high, _ORDERS), _waves(width, wide, _ORDERS)
+    picture = ((rows @ grid) @ columns.T).real
+    return np.asarray(picture / np.sqrt(np.sum(held.shape**2) / 2), np.float32)
+
+
+def project(picture: Plane, bins: npt.NDArray[np.int64], wide: float, high: float) -> Complex:
+    """Measure bins (n, 2) in a picture that spans `wide` x `high` reference pixels, as (n,) complex."""
+    reach = int(_RADIUS)
+    rows = _waves(picture.shape[0], high, _ORDERS).conj()
+    columns = _waves(picture.shape[1], wide, _ORDERS).conj()
+    grid = (rows.T @ picture) @ columns
+    return grid[bins[:, 1] + reach, bins[:, 0] + reach].astype(np.complex128)

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from provenance.marks import MarkKey
+from provenance.marks.video import code, evidence, pattern, polar
+
+payloads = st.integers(0, 2**64 - 1)
+seeds = st.integers(0, 2**32 - 1)
+PINNED_BINS = [[2, 13], [3, 18], [-13, 16]]
+PINNED_ANGLES = [-0.39923, -2.21421, 0.95872]
+
+
+def noisy(payload: int, sigma: float, seed: int) -> np.ndarray:
+    sent = code.encode(payload).astype(float)
+    received = sent + sigma * np.random.default_rng(seed).standard_normal(sent.size)
+    return 2 * received / sigma**2
+
+
+@settings(max_examples=60, deadline=None)
+@given(payloads, seeds)
+def test_a_payload_comes_back_through_noise_of_3_db_over_the_signal(payload: int, seed: int) -> None:
+    assert code.decode(noisy(payload, 10 ** (3 / 20), seed)) == payload
+
+
+@settings(max_examples=60, deadline=None)
+@given(seeds)
+def test_noise_alone_decodes_to_nothing(seed: int) -> None:
+    assert code.decode(np.random.default_rng(seed).standard_normal(code.CODE_BITS)) is None
+
+
+@settings(max_examples=20, deadline=None)
+@given(payloads, st.integers(0, 95))
+def test_an_input_bit_changed_inside_a_codeword_fails_the_crc(payload: int, place: int) -> None:
+    inputs = polar.decode(code.encode(payload).astype(float), 96)[0]
+    inputs[place] ^= 1
+    forged = 1.0 - 2.0 * polar.encode(inputs, code.CODE_BITS)
+    # A strong enough word leaves the list no room for the true one.
+    assert code.decode(100 * forged) != payload
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.integers(0, 1), min_size=96, max_size=96))
+def test_the_polar_code_is_linear_and_keeps_its_distance(bits: list[int]) -> None:
+    one = polar.encode(np.array(bits, np.uint8), 512)
+    other = polar.encode(np.array(bits[::-1], np.uint8), 512)
+    both = polar.encode(np.array(bits, np.uint8) ^ np.array(bits[::-1], np.uint8), 512)
+    assert np.array_equal(one ^ other, both)
+    assert not any(bits) or one.sum() >= 16
+
+
+@pytest.mark.parametrize("payload", [-1, 2**64])
+def test_a_payload_that_does_not_fit_is_refused(payload: int) -> None:
+    with pytest.raises(ValueError, match="64-bit"):
+        code.encode(payload)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seeds, st.floats(0.0, 3.0))
+def test_the_chernoff_bound_is_no_lower_than_what_coins_do(seed: int, spread: float) -> None:
+    rng = np.random.default_rng(seed)
+    weights = np.exp(spread * rng.standard_normal(12))
+    signs = 1.0 - 2.0 * ((np.arange(4096)[:, None] >> np.arange(12)) & 1)
+    sums = signs @ weights
+    for word in signs[rng.integers(0, 4096, 4)]:
+        exact = np.mean(sums >= weights @ word - 1e-9)
+        assert math.log(exact) <= evidence.chance(weights, word) + 1e-9
+
+
+def test_silence_is_evidence_of_nothing() -> None:
+    held = pattern.layout(MarkKey("a", bytes(32)))
+    soft = evidence.soften(np.zeros(608, complex), held)
+    assert not soft.data.any()
+    assert evidence.p_false(soft, 1, pilots=True) >= evidence.p_false(soft, 1, pilots=False) * 0.99
+    assert evidence.chance(soft.data, np.ones(512)) == 0.0
+
+
+def test_a_layout_is_pinned_so_that_old_clips_stay_readable() -> None:
+    held = pattern.layout(MarkKey("a", bytes(range(32))))
+    assert len({tuple(row) for row in held.bins}) == 608
+    assert np.allclose(abs(held.wave), 1.0)
+    assert held.bins[:3].tolist() == PINNED_BINS
+    assert np.allclose(np.angle(held.wave[:3]), PINNED_ANGLES, atol=1e-4)
+
+
+def test_keys_share_no_layout() -> None:
+    one = pattern.layout(MarkKey("a", bytes(32)))
+    other = pattern.layout(MarkKey("b", bytes(31) + b"\1"))
+    assert np.mean((one.bins == other.bins).all(axis=1)) < 0.02
+    assert abs(np.mean(one.wave * other.wave.conj())) < 0.2
+
+
+@pytest.mark.parametrize(("width", "height"), [(704, 480), (480, 853), (333, 241)])
+def test_the_pattern_measured_is_the_pattern_drawn(width: int, height: int) -> None:
+    key, payload = MarkKey("a", bytes(range(32))), 0x0123456789ABCDEF
+    drawn = pattern.draw(key, payload, width, height)
+    assert abs(float(drawn.std()) - 1.0) < 0.02
+    held = pattern.layout(key)
+    found = pattern.project(drawn, held.bins, *pattern.reference_size(width, height))
+    agree = np.sign((found * held.wave.conj()).real) == pattern.symbols(payload)
+    assert agree.mean() > 0.97

@@ -1,0 +1,110 @@
+"""Mark picture and sound, and make the one lossy encode: after this only the manifest is added."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import BadMedia
+from core.media.clip import Clip, Picture, Sound
+from core.media.probe import probe
+from core.media.read import frames, whole_sound
+from core.media.write import Delivery
+from provenance.marks import MarkKey, audio, video
+
+_DEPTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """The delivery file and which of its tracks carry the mark; `notes` say why one does not."""
+
+    clip: Clip
+    video: bool
+    audio: bool
+    notes: tuple[str, ...]
+
+
+def mark(
+    mezzanine: Clip, into: Path, payload: int, key: MarkKey, *, crf: int = 18, preset: str = "medium"
+) -> Marked:
+    """Write the marked delivery file: H.264 and AAC in MP4, or AAC alone in M4A.
+
+    `payload` is the 64-bit id; `crf` and `preset` are x264's. Decoding, marking and encoding of the
+    picture run beside each other, a few frames deep; the sound (at most 45 s) is held whole. Sound that
+    cannot carry a mark is delivered without. The file appears whole or not at all. Raises `BadMedia`.
+    """
+    sound, marked, notes = _marked_sound(mezzanine, payload, key)
+    picture, track = mezzanine.video, mezzanine.audio
+    with (
+        Delivery(
+            into,
+            width=picture.width if picture else None,
+            height=picture.height if picture else None,
+            fps=picture.fps if picture else None,
+            rate=track.rate if track else None,
+            channels=track.channels if track else None,
+            crf=crf,
+            preset=preset,
+        ) as out,
+        closing(_marked_pictures(mezzanine, payload, key)) as pictures,
+    ):
+        for rgb, samples in zip_longest(pictures, _blocks(mezzanine, sound)):
+            if samples is not None:
+                out.sound(samples)
+            if rgb is not None:
+                out.frame(rgb)
+    return Marked(probe(into), picture is not None, marked, notes)
+
+
+def _marked_sound(mezzanine: Clip, payload: int, key: MarkKey) -> tuple[Sound, bool, tuple[str, ...]]:
+    if mezzanine.audio is None:
+        return np.zeros((0, 1), np.float32), False, ()
+    sound = whole_sound(mezzanine.path)
+    try:
+        return audio.embed(sound, mezzanine.audio.rate, key, payload), True, ()
+    except BadMedia as error:
+        return sound, False, (f"The sound carries no mark: {error.message}",)
+
+
+def _blocks(mezzanine: Clip, sound: Sound) -> Iterator[Sound]:
+    """Cut the sound into pieces as long as a frame, so that the file interleaves them; or a second long."""
+    if mezzanine.audio is None:
+        return
+    per_second = mezzanine.video.fps if mezzanine.video else 1
+    size = max(1, math.ceil(mezzanine.audio.rate / per_second))
+    for start in range(0, len(sound), size):
+        yield sound[start : start + size]
+
+
+def _marked_pictures(mezzanine: Clip, payload: int, key: MarkKey) -> Generator[Picture, None, None]:
+    if mezzanine.video is None:
+        return
+    size = mezzanine.video
+    embed = video.embedder(key, payload, width=size.width, height=size.height)
+    with (
+        closing(_ahead(frame.rgb for frame in frames(mezzanine.path))) as decoded,
+        closing(_ahead(embed(rgb) for rgb in decoded)) as marked,
+    ):
+        yield from marked
+
+
+def _ahead(source: Generator[Picture, None, None]) -> Generator[Picture, None, None]:
+    """Run a generator in a thread of its own, a few items ahead of whoever reads them."""
+    with ThreadPoolExecutor(1) as thread, closing(source):
+        # one worker, so the items keep their order; an error arrives in the place of its item
+        waiting = deque(thread.submit(next, source, None) for _ in range(_DEPTH))
+        try:
+            while (item := waiting.popleft().result()) is not None:
+                waiting.append(thread.submit(next, source, None))
+                yield item
+        finally:
+            thread.shutdown(cancel_futures=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,9 +19,11 @@ TURNS = tuple((quarters, flip) for quarters in range(4) for flip in (False, True
 class Alignment:
     """The way back from a picture to the pattern's grid.
 
-    First undo `matrix` (2x2, picture pixels per reference pixel; None when the size alone says it), then turn
-    by `quarters` counter-clockwise and mirror if `flip`; the pattern then starts at `shift` reference pixels.
+    First undo `matrix` (2x2, picture pixels per unit of the grid; None when the size alone says it), then turn
+    by `quarters` counter-clockwise and mirror if `flip`; the pattern then starts at `shift` units.
     """
+
+    grid: int
 
     quarters: int = 0
     flip: bool = False
@@ -29,9 +31,10 @@ class Alignment:
     shift: tuple[float, float] = (0.0, 0.0)
 
     def straighten(self, picture: Plane, wide: float, high: float) -> tuple[Plane, float, float]:
-        """Undo `matrix` in a picture that spans `wide` x `high`; returns the picture and its new span."""
+        """Undo `matrix` in a picture of `wide` x `high` pixels of analysis; returns it and what it spans."""
         if self.matrix is None:
-            return picture, wide, high
+            share = self.grid / pattern.ANALYSIS
+            return picture, wide * share, high * share
         rows, columns = picture.shape
         back = np.linalg.inv(self.matrix)
         corners = abs(back) @ np.array([columns, rows], float)
@@ -42,7 +45,7 @@ class Alignment:
         return np.asarray(cv2.warpAffine(picture, affine, (width, height), flags=flags)), width, height
 
     def measure(self, straight: Plane, wide: float, high: float, held: pattern.Layout) -> Complex:
-        """Measure the bins of a layout in a straightened picture, (608,) complex."""
+        """Measure the bins of a layout in a straightened picture that spans `wide` x `high`, (608,) complex."""
         turned = np.rot90(straight, self.quarters)
         turned = turned[:, ::-1] if self.flip else turned
         if self.quarters % 2:
@@ -52,13 +55,14 @@ class Alignment:
         return np.asarray(found * ramp, np.complex128)
 
     def geometry(self) -> dict[str, float]:
-        """Say what was done to the content: `scale` against its shorter side, `rotation` in degrees, `flip`."""
-        matrix = np.eye(2) if self.matrix is None else self.matrix
+        """Say what was done to the content.
+
+        `scale` is against the shorter side (2 where half of the height is left), `rotation` in degrees clockwise,
+        `flip` 1 for a mirror image.
+        """
+        unit = pattern.ANALYSIS / self.grid
+        matrix = np.eye(2) if self.matrix is None else self.matrix / unit
         scale = math.sqrt(abs(float(np.linalg.det(matrix))))
         angle = math.degrees(math.atan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1]))
         rotation = (angle + 90.0 * self.quarters) % 360.0
         return {"scale": round(scale, 4), "rotation": round(rotation, 2), "flip": float(self.flip)}
-
-    def at(self, quarters: int, flip: bool, shift: tuple[float, float]) -> Alignment:
-        """Return the same bend, turned over and shifted."""
-        return replace(self, quarters=quarters, flip=flip, shift=shift)

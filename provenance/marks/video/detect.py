@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -36,7 +37,7 @@ def detect(frames: Iterable[Frame], keys: Sequence[MarkKey], *, thorough: bool =
     whether or not an earlier one already spoke.
     """
     gathered = gather(frames)
-    if gathered is None:
+    if gathered is None or not gathered.total.any():
         return _NOTHING
     found = next(_readings(gathered, keys, thorough), None)
     if found is None:
@@ -56,41 +57,41 @@ _NOTHING = MarkReading(track="video", found=False, payload=None, p_false=1.0)
 
 
 def _readings(gathered: Gathered, keys: Sequence[MarkKey], thorough: bool) -> Iterator[_Found]:
-    tries = len(keys)
-    if thorough:
-        tries *= len(TURNS) + search.BENDS * search.STARTS
+    if not keys:
+        return
     total, wide, high = gathered.total, gathered.wide, gathered.high
-    for quarters, flip in TURNS if thorough else TURNS[:1]:
-        for key in keys:
-            straight = Alignment(quarters=quarters, flip=flip)
-            yield from _read((total, wide, high), straight, key, tries, pilots=True)
+    tries = len(keys) * len(pattern.GRIDS)
+    if thorough:
+        tries = len(keys) * (len(pattern.GRIDS) * len(TURNS) + search.BENDS * search.STARTS)
+    for (quarters, flip), grid, key in product(TURNS if thorough else TURNS[:1], pattern.GRIDS, keys):
+        alignment = Alignment(grid=grid, quarters=quarters, flip=flip)
+        yield from _read(alignment.straighten(total, wide, high), alignment, key, tries)
     if not thorough:
         return
     for matrix in search.bends(search.spectrum(total)):
-        bend = Alignment(matrix=matrix)
-        picture = bend.straighten(total, wide, high)
-        for key in keys:
-            for start in search.starts(*picture, bend, pattern.layout(key)):
-                yield from _read(picture, start.alignment, key, tries, pilots=False)
+        for start in search.starts(total, matrix, keys):
+            picture = start.alignment.straighten(total, wide, high)
+            yield from _read(picture, start.alignment, start.key, tries)
 
 
 def _read(
-    picture: tuple[Plane, float, float], alignment: Alignment, key: MarkKey, tries: int, *, pilots: bool
+    picture: tuple[Plane, float, float], alignment: Alignment, key: MarkKey, tries: int
 ) -> Iterator[_Found]:
     """Decode one alignment of a straightened picture; yields at most one reading."""
-    held = pattern.layout(key)
+    held = pattern.layout(key, alignment.grid)
     soft = evidence.soften(alignment.measure(*picture, held), held)
     payload = code.decode(soft.data)
     if payload is None:
         return
-    chance = min(1.0, tries * evidence.p_false(soft, payload, pilots=pilots))
+    # A bend was chosen by looking at the pilots, so they are no evidence for it.
+    chance = min(1.0, tries * evidence.p_false(soft, payload, pilots=alignment.matrix is None))
     if chance <= LIMIT:
         yield _Found(payload, chance, key, alignment)
 
 
 def _segments(gathered: Gathered, found: _Found) -> Iterator[Segment]:
     """Say slot by slot whether the payload that was found is there; neighbours that agree are joined."""
-    held, word = pattern.layout(found.key), pattern.symbols(found.payload)
+    held, word = pattern.layout(found.key, found.alignment.grid), pattern.symbols(found.payload)
     joined: Segment | None = None
     for slot in gathered.slots:
         picture = found.alignment.straighten(slot.total, gathered.wide, gathered.high)

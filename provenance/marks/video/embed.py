@@ -10,7 +10,7 @@ import numpy as np
 from core.media.clip import Picture
 from provenance.marks import MarkKey
 from provenance.marks.video import pattern
-from provenance.marks.video.gather import reference_luma
+from provenance.marks.video.gather import small_luma
 from provenance.marks.video.pattern import Plane
 
 _FLAT = 0.85
@@ -29,10 +29,10 @@ def embedder(key: MarkKey, payload: int, *, width: int, height: int) -> Callable
     fit 64 bits.
     """
     drawn = np.clip(pattern.draw(key, payload, width, height), -2.5, 2.5)
-    size = tuple(round(side) for side in pattern.reference_size(width, height))
+    size = tuple(round(side) for side in pattern.span(width, height))
 
     def mark(rgb: Picture) -> Picture:
-        strength = cv2.resize(_strength(reference_luma(rgb, (size[0], size[1]))), (width, height))
+        strength = cv2.resize(_strength(small_luma(rgb, (size[0], size[1]))), (width, height))
         # Writing bytes cuts each product off at 0, so one holds what is added and one what is taken away.
         up = cv2.multiply(drawn, strength, dtype=cv2.CV_8U)
         down = cv2.multiply(drawn, strength, scale=-1.0, dtype=cv2.CV_8U)

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from core.media.clip import Frame, Picture
-from provenance.marks.video.pattern import Plane, reference_size
+from provenance.marks.video.pattern import Plane, span
 
 _INTERVAL = 0.065
 """Seconds between the frames that are used; neighbours share their noise, so more add little."""
@@ -27,7 +27,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """At most 32 slots in order of time, and the exact size of their pictures in reference pixels."""
+    """At most 32 slots in order of time, and what their pictures span in pixels of analysis."""
 
     slots: tuple[Slot, ...]
     wide: float
@@ -39,7 +39,7 @@ class Gathered:
         return np.asarray(np.sum([slot.total for slot in self.slots], axis=0), np.float32)
 
 
-def reference_luma(rgb: Picture, size: tuple[int, int]) -> Plane:
+def small_luma(rgb: Picture, size: tuple[int, int]) -> Plane:
     """Scale the luma of a (h, w, 3) frame to `size` (width, height), float32 in 0..255."""
     luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     shrinks = luma.shape[0] >= size[1]
@@ -63,13 +63,13 @@ def gather(frames: Iterable[Frame]) -> Gathered | None:
     seconds, due, wide, high = 1.0, float("-inf"), 0.0, 0.0
     for frame in frames:
         if not slots:
-            wide, high = reference_size(frame.rgb.shape[1], frame.rgb.shape[0])
+            wide, high = span(frame.rgb.shape[1], frame.rgb.shape[0])
         if slots:
             slots[-1] = Slot(slots[-1].start, max(slots[-1].end, frame.time), slots[-1].total)
         if frame.time < due - 1e-6:
             continue
         due = frame.time + _INTERVAL
-        seen = whiten(reference_luma(frame.rgb, (round(wide), round(high))))
+        seen = whiten(small_luma(frame.rgb, (round(wide), round(high))))
         if slots and frame.time < slots[-1].start + seconds - 1e-6:
             slots[-1] = Slot(slots[-1].start, slots[-1].end, slots[-1].total + seen)
             continue

@@ -1,8 +1,9 @@
 """The keyed pattern: which Fourier bins of a tile carry what, and the picture they add up to.
 
-Everything is measured in *reference pixels*: the picture scaled so that its shorter side is 360. The pattern
-repeats every 80 reference pixels and starts at the top left corner, so a resized copy of the whole picture
-still lies on the same grid. Bin k = (kx, ky) is the wave with k cycles a tile.
+A pattern lies on a *grid*: the picture scaled so that its shorter side has that many units. It repeats every 80
+units and starts at the top left corner, so a resized copy of the whole picture still lies on the same grid. Bin
+k = (kx, ky) is the wave with k cycles a tile. Small pictures take a coarser grid, or encoders would round the
+waves away; each grid has its own layout, so a reader knows which one it found.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ import numpy.typing as npt
 from provenance.marks import MarkKey
 from provenance.marks.video import code
 
-SHORT_SIDE = 360
+GRIDS = (360, 240, 180)
+ANALYSIS = 360
+"""The shorter side, in pixels, at which pictures are looked at, whatever their grid."""
 TILE = 80
 PILOTS = 96
 _RADIUS = 22.2
@@ -59,11 +62,12 @@ class Layout:
         return np.asarray(self.radius**_SLOPE)
 
 
-@lru_cache(maxsize=32)
-def layout(key: MarkKey) -> Layout:
-    """Derive the layout of a key; SHAKE-256 keeps it the same on every machine and library version."""
+@lru_cache(maxsize=64)
+def layout(key: MarkKey, grid: int) -> Layout:
+    """Derive a key's layout; SHAKE-256 keeps it the same on every machine and library version."""
     bins = lattice()
-    stream = hashlib.shake_256(b"greenlight video mark 1" + key.secret).digest(16 * len(bins))
+    label = b"greenlight video mark 1, grid %d: " % grid
+    stream = hashlib.shake_256(label + key.secret).digest(16 * len(bins))
     order, phase = np.frombuffer(stream, ">u8").reshape(2, -1)
     chosen = np.argsort(order, kind="stable")[: code.CODE_BITS + PILOTS]
     angle = phase[: len(chosen)] / 2.0**64 * 2 * np.pi
@@ -75,13 +79,19 @@ def symbols(payload: int) -> Floats:
     return np.concatenate([code.encode(payload), np.ones(PILOTS)])
 
 
-def reference_size(width: int, height: int) -> tuple[float, float]:
-    """Return width and height in reference pixels.
+def grid_for(width: int, height: int) -> int:
+    """Choose the grid of a picture so that its waves span 4 pixels or more at usual sizes."""
+    shorter = min(width, height)
+    return 360 if shorter >= 600 else 240 if shorter >= 400 else 180
+
+
+def span(width: int, height: int, grid: int = ANALYSIS) -> tuple[float, float]:
+    """Return width and height in units of a grid.
 
     The shorter side is taken as even, because encoders extend an odd one by a pixel.
     """
     shorter = min(width, height)
-    scale = SHORT_SIDE / (shorter + shorter % 2)
+    scale = grid / (shorter + shorter % 2)
     return width * scale, height * scale
 
 
@@ -91,25 +101,29 @@ def _waves(pixels: int, length: float, orders: npt.NDArray[np.int64]) -> npt.NDA
     return np.asarray(np.exp(2j * np.pi * np.outer(position, orders)), np.complex64)
 
 
-_ORDERS = np.arange(-int(_RADIUS), int(_RADIUS) + 1)
+_REACH = int(_RADIUS)
+_ORDERS = np.arange(-_REACH, _REACH + 1)
 
 
 def draw(key: MarkKey, payload: int, width: int, height: int) -> Plane:
     """Draw the pattern over a whole picture, (height, width) float32 of zero mean and unit variance."""
-    held = layout(key)
-    reach = int(_RADIUS)
-    grid = np.zeros((len(_ORDERS), len(_ORDERS)), np.complex64)
-    grid[held.bins[:, 1] + reach, held.bins[:, 0] + reach] = held.wave * held.shape * symbols(payload)
-    wide, high = reference_size(width, height)
+    grid = grid_for(width, height)
+    held = layout(key, grid)
+    table = np.zeros((len(_ORDERS), len(_ORDERS)), np.complex64)
+    table[held.bins[:, 1] + _REACH, held.bins[:, 0] + _REACH] = held.wave * held.shape * symbols(payload)
+    wide, high = span(width, height, grid)
     rows, columns = _waves(height, high, _ORDERS), _waves(width, wide, _ORDERS)
-    picture = ((rows @ grid) @ columns.T).real
+    picture = ((rows @ table) @ columns.T).real
     return np.asarray(picture / np.sqrt(np.sum(held.shape**2) / 2), np.float32)
 
 
 def project(picture: Plane, bins: npt.NDArray[np.int64], wide: float, high: float) -> Complex:
-    """Measure bins (n, 2) in a picture that spans `wide` x `high` reference pixels, as (n,) complex."""
-    reach = int(_RADIUS)
+    """Measure bins (n, 2) in a picture that spans `wide` x `high` units, as (n,) complex."""
+    columns = _waves(picture.shape[1], wide, _ORDERS[_REACH:]).conj()
     rows = _waves(picture.shape[0], high, _ORDERS).conj()
-    columns = _waves(picture.shape[1], wide, _ORDERS).conj()
-    grid = (rows.T @ picture) @ columns
-    return grid[bins[:, 1] + reach, bins[:, 0] + reach].astype(np.complex128)
+    # The picture is real, so half the columns are enough and real products are cheaper.
+    across = picture @ columns.real + 1j * (picture @ columns.imag)
+    table = (rows.T @ across).astype(np.complex128)
+    kx, ky = bins.T
+    found = table[np.where(kx < 0, -ky, ky) + _REACH, abs(kx)]
+    return np.asarray(np.where(kx < 0, found.conj(), found), np.complex128)

@@ -7,13 +7,15 @@ shifted, so the keyed pilots then tell which way up it is and where it starts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from provenance.marks import MarkKey
 from provenance.marks.video import pattern
 from provenance.marks.video.align import TURNS, Alignment
 from provenance.marks.video.code import CODE_BITS
@@ -21,14 +23,14 @@ from provenance.marks.video.pattern import PILOTS, TILE, Complex, Floats, Plane
 
 _SIDE = 1024
 _STEP = 0.006
-_SCALES = np.exp(np.arange(np.log(0.33), np.log(2.5), _STEP))
+_SCALES = np.exp(np.arange(np.log(0.33), np.log(4.1), _STEP))
 _ANGLES = np.radians(np.arange(-12.0, 12.1, 0.4))
 _ASPECTS = np.exp(np.arange(np.log(0.6), np.log(1.67), _STEP))
 _COARSE_RADIUS = 12.0
 BENDS = 6
 """Bends that are looked at closely."""
 STARTS = 6
-"""Starting points tried for each bend and key."""
+"""Starting points decoded for each bend, times the number of keys."""
 
 
 def spectrum(picture: Plane) -> Plane:
@@ -103,24 +105,27 @@ def _refine(power: Plane, matrix: Floats, bins: npt.NDArray[np.int64]) -> tuple[
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A candidate alignment and how well the pilots agree there."""
+    """A candidate key and alignment, and how well the pilots agree there."""
 
     agreement: float
+    key: MarkKey
     alignment: Alignment
 
 
-def starts(straight: Plane, wide: float, high: float, bend: Alignment, held: pattern.Layout) -> list[Start]:
-    """Return the alignments of one bend at which the pilots agree best, best first."""
+def starts(picture: Plane, matrix: Floats, keys: Sequence[MarkKey]) -> list[Start]:
+    """Return the keys and alignments of one bend at which the pilots agree best, best first."""
     found: list[Start] = []
-    for quarters, flip in TURNS:
-        turned = bend.at(quarters, flip, (0.0, 0.0))
-        surface = _surface(turned.measure(straight, wide, high, held), held)
-        found += [Start(value, bend.at(quarters, flip, shift)) for value, shift in _peaks(surface)]
-    return sorted(found, key=lambda start: -start.agreement)[:STARTS]
+    straight = Alignment(grid=pattern.ANALYSIS, matrix=matrix).straighten(picture, 0.0, 0.0)
+    for key, grid, (quarters, flip) in product(keys, pattern.GRIDS, TURNS):
+        held = pattern.layout(key, grid)
+        turned = Alignment(grid=grid, quarters=quarters, flip=flip, matrix=matrix)
+        surface = _surface(turned.measure(*straight, held), held)
+        found += [Start(value, key, replace(turned, shift=shift)) for value, shift in _peaks(surface)]
+    return sorted(found, key=lambda start: -start.agreement)[: STARTS * len(keys)]
 
 
 def _surface(measured: Complex, held: pattern.Layout) -> Floats:
-    """Correlate the pilots at every shift in half reference pixels, (160, 160), in standard deviations."""
+    """Correlate the pilots at every shift in half units, (160, 160), in standard deviations."""
     pilots = (measured * held.wave.conj())[CODE_BITS:]
     pilots = pilots / (np.sqrt(np.mean(abs(pilots) ** 2)) + 1e-12)
     grid = np.zeros((2 * TILE, 2 * TILE), np.complex128)
@@ -130,7 +135,7 @@ def _surface(measured: Complex, held: pattern.Layout) -> Floats:
 
 
 def _peaks(surface: Floats) -> Iterator[tuple[float, tuple[float, float]]]:
-    """Yield the three highest points of a surface as (value, (x, y) in reference pixels)."""
+    """Yield the three highest points of a surface as (value, (x, y) in units)."""
     left = surface.copy()
     for _ in range(3):
         y, x = np.unravel_index(int(left.argmax()), left.shape)

@@ -78,11 +78,12 @@ class Likeness:
 
         Raises `BadMedia` if the picture ends before it should, `Unavailable` if a template is unusable.
         """
-        centroids = [_centroid(template) for template in gallery]
+        centroids = np.concatenate([np.zeros((0, 128), np.float32), *map(_centroid, gallery)])
         tracks = self._tracks(clip.path, clip.video) if clip.video else []
+        least = _thresholds(gallery, len(tracks))
         findings, unassessable = [], []
         for track in tracks:
-            matches = _matches(track, gallery, centroids, tracks=len(tracks))
+            matches = _matches(track, gallery, centroids, least)
             findings += matches
             if not matches:
                 unassessable += _doubts(track)
@@ -161,20 +162,27 @@ def _centroid(template: Template) -> Vectors:
     return recogniser.unit(recogniser.unit(vectors).mean(0, keepdims=True))
 
 
+def _thresholds(gallery: Sequence[Template], tracks: int) -> list[float]:
+    by_count = {
+        count: threshold.threshold(people=len(gallery), tracks=tracks, references=count)
+        for count in {len(template.vectors) for template in gallery}
+    }
+    return [by_count[len(template.vectors)] for template in gallery]
+
+
 def _matches(
-    track: Track, gallery: Sequence[Template], centroids: Sequence[Vectors], *, tracks: int
+    track: Track, gallery: Sequence[Template], centroids: Vectors, least: Sequence[float]
 ) -> list[Finding]:
     """Make a finding of every person whom the best of the track's views is alike enough to."""
     views = [view for view in track.views if view.quality.size >= _COMPARED_FROM]
-    if not views or not gallery:
+    if not views:
         return []
-    scores = np.concatenate([view.vector for view in views]) @ np.concatenate(centroids).T
+    scores = np.concatenate([view.vector for view in views]) @ centroids.T
     found = []
-    for person, template in enumerate(gallery):
+    for person in np.flatnonzero(scores.max(0) >= np.array(least)).tolist():
         best = int(scores[:, person].argmax())
-        least = threshold.threshold(people=len(gallery), tracks=tracks, references=len(template.vectors))
-        if scores[best, person] >= least:
-            found.append(_finding(track, views[best], template.identity, float(scores[best, person]), least))
+        score = float(scores[best, person])
+        found.append(_finding(track, views[best], gallery[person].identity, score, least[person]))
     return found
 
 

@@ -13,9 +13,9 @@ from safety.likeness.quality import Quality
 from safety.likeness.recogniser import Vectors
 
 _WINDOW = 1.0
-_LOST = 0.8
+_LOST = 0.8  # seconds; a face may be missed in two samples and still be the same track
 _LEAST_OVERLAP = 0.25
-_CUT = 0.25
+_CUT = 32.0  # mean difference of thumbnails, of 255
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,9 +98,9 @@ class Tracks:
         best, track.best = track.best, None
         if best is None:
             return
-        x, y, w, h = (round(side) for side in best.face.box)
         vector = self._embed(best.frame.rgb, best.face)
-        track.views.append(View(best.frame.index, (x, y, w, h), best.quality, vector))
+        box = _inside(best.face.box, best.frame.rgb)
+        track.views.append(View(best.frame.index, box, best.quality, vector))
 
     def _close(self, tracks: Sequence[Track]) -> None:
         for track in list(tracks):
@@ -116,4 +116,12 @@ class Tracks:
         self._thumbnail = np.asarray(cv2.resize(frame.rgb, (32, 18), interpolation=cv2.INTER_AREA), np.uint8)
         if before is None:
             return False
-        return float(np.abs(before.astype(np.int16) - self._thumbnail).mean()) > _CUT * 255 / 2
+        return float(np.abs(before.astype(np.int16) - self._thumbnail).mean()) > _CUT
+
+
+def _inside(box: tuple[float, float, float, float], picture: Picture) -> tuple[int, int, int, int]:
+    """Round a box to whole pixels and cut off what lies outside of the picture."""
+    height, width = picture.shape[:2]
+    left, right = (round(min(max(side, 0), width)) for side in (box[0], box[0] + box[2]))
+    top, bottom = (round(min(max(side, 0), height)) for side in (box[1], box[1] + box[3]))
+    return (left, top, right - left, bottom - top)

@@ -18,7 +18,7 @@ from generation.engines.persona import Persona, portrait
 from safety.likeness import Likeness, Template, build
 from safety.likeness.likeness import sampled
 
-PROTECTED, STRANGER = Persona(1), Persona(0)
+PROTECTED, STRANGER = Persona(11), Persona(3)
 
 
 @pytest.fixture(scope="module")

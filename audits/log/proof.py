@@ -15,6 +15,7 @@ from audits.log.format import (
     decode64,
     encode64,
     open_checkpoint,
+    parse_checkpoint,
     parse_decimal,
     parse_note,
     read_checkpoint,
@@ -35,6 +36,11 @@ class Proof:
     path: tuple[bytes, ...]
     note: str
 
+    @property
+    def size(self) -> int:
+        """The number of entries that the checkpoint speaks of."""
+        return parse_checkpoint(parse_note(self.note).text).size
+
     def render(self) -> str:
         """Give the text of the `.tlog-proof` file."""
         hashes = [encode64(hash_) for hash_ in self.path]
@@ -53,15 +59,21 @@ def parse_proof(text: str) -> Proof:
 
 
 def prove(folder: Path, vkey: VerifierKey, index: int) -> Proof:
-    """Build the proof of an entry from the public files alone; raise LogCorrupt when they do not hold."""
+    """Build the proof of an entry from the public files alone; LogCorrupt unless it holds for their entry."""
     return prove_all(folder, vkey, [index])[0]
 
 
 def prove_all(folder: Path, vkey: VerifierKey, indexes: Sequence[int]) -> list[Proof]:
     """Build the proofs of several entries against one and the same checkpoint."""
-    checkpoint, note = read_checkpoint(folder, vkey)
-    roots = over_tiles(checkpoint.size, cache(partial(read_tile, folder)))
-    return [Proof(index, tuple(inclusion_proof(index, checkpoint.size, roots)), note) for index in indexes]
+    head, note = read_checkpoint(folder, vkey)
+    roots = over_tiles(head.size, cache(partial(read_tile, folder)))
+    proofs = []
+    for index in indexes:
+        path = inclusion_proof(index, head.size, roots)
+        hashed = leaf_hash(read_leaf(folder, head.size, index))
+        verify_inclusion(index, head.size, hashed, path, head.root)
+        proofs.append(Proof(index, tuple(path), note))
+    return proofs
 
 
 def read_leaf(folder: Path, size: int, index: int) -> bytes:

@@ -41,7 +41,7 @@ from audits.log.format import (
 )
 from audits.log.tree import ReadTile, grow, leaf_hash, over_tiles
 from core.clock import Clock, milliseconds
-from core.errors import KeyMissing, LogCorrupt
+from core.errors import KeyMissing, LogCorrupt, Unavailable
 from core.store import Store
 from core.tables import AuditEvent, LogCheckpoint, LogEntry
 
@@ -125,7 +125,7 @@ def _unlogged(session: Session) -> list[tuple[int, bytes]]:
 
     SQLite has one writer at a time and AUTOINCREMENT, so ids are committed in order and a cursor is enough.
     On PostgreSQL a low id may be committed late: there everything without an entry is taken, so that a late
-    event comes later and is never passed over.
+    event comes later and is never passed over (at about 1 us for every event ever logged, each time).
     """
     wanted = sa.select(col(AuditEvent.id), col(AuditEvent.leaf)).order_by(col(AuditEvent.id)).limit(BATCH)
     if session.get_bind().dialect.name == "sqlite":
@@ -214,10 +214,13 @@ def _leaves(session: Session, start: int, end: int) -> list[bytes]:
 @contextmanager
 def _alone(folder: Path) -> Iterator[None]:
     """Keep other publishers on this machine out; the system releases the lock when we die."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise Unavailable(f"the log cannot be written: {error.strerror}") from error
 
 
 def _put(folder: Path, tile: Tile, data: bytes) -> None:
@@ -237,11 +240,14 @@ def _write(path: Path, data: bytes, mode: int = 0o644) -> None:
     missing = [parent for parent in path.parents if not parent.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
+    try:
+        with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.rename(path)
+    finally:
+        draft.unlink(missing_ok=True)
     for parent in {path.parent, *(parent.parent for parent in missing)}:
         _sync(parent)
 

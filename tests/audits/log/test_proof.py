@@ -67,3 +67,16 @@ def test_a_proof_of_another_log_is_refused(log: Any) -> None:
     other = fmt.SigningKey(log.key.name, b"\x07" * 32).vkey
     with pytest.raises(LogCorrupt, match="not signed"):
         verify_proof(text, leaf, other)
+
+
+def test_nothing_is_proven_from_an_altered_file(log: Any) -> None:
+    log.happen(300)
+    log.integrate()
+    assert prove(log.folder, log.key.vkey, 7).size == 300
+    # The last byte of the bundle is entry 255's; the last hash of the tile is in the path of entry 254.
+    for name, index in (("tile/entries/000", 255), ("tile/0/000", 254)):
+        original = (log.folder / name).read_bytes()
+        (log.folder / name).write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+        with pytest.raises(LogCorrupt):
+            prove(log.folder, log.key.vkey, index)
+        (log.folder / name).write_bytes(original)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import stat
 import threading
@@ -14,7 +16,7 @@ from sqlmodel import col, select
 from audits.log import format as fmt
 from audits.log import tree, writer
 from audits.log.check import check
-from core.errors import KeyMissing, LogCorrupt
+from core.errors import KeyMissing, LogCorrupt, Unavailable
 from core.tables import AuditEvent, LogCheckpoint, LogEntry
 
 
@@ -229,3 +231,23 @@ def test_the_key_is_made_once_and_is_ours_alone(tmp_path: Path) -> None:
     path.write_text("garbage")
     with pytest.raises(KeyMissing):
         writer.log_key(path, "a.test/log")
+
+
+def test_a_full_disk_holds_the_log_back_and_leaves_no_litter(
+    log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.happen(3)
+    log.integrate()
+    log.happen(3)
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(Unavailable, match="No space left"):
+            log.integrate()
+    assert size_of(log) == 3
+    assert not [path for path in log.folder.rglob(".*") if path.name != ".lock"]
+    log.integrate()
+    assert leaves_of(log) == events_of(log)

@@ -102,9 +102,6 @@ def _ahead(source: Generator[Picture, None, None]) -> Generator[Picture, None, N
     with ThreadPoolExecutor(1) as thread, closing(source):
         # one worker, so the items keep their order; an error arrives in the place of its item
         waiting = deque(thread.submit(next, source, None) for _ in range(_DEPTH))
-        try:
-            while (item := waiting.popleft().result()) is not None:
-                waiting.append(thread.submit(next, source, None))
-                yield item
-        finally:
-            thread.shutdown(cancel_futures=True)
+        while (item := waiting.popleft().result()) is not None:
+            waiting.append(thread.submit(next, source, None))
+            yield item

@@ -21,6 +21,7 @@ from provenance.manifest._shape import binding_payload
 State = Literal["trusted", "untrusted", "invalid", "none", "malformed"]
 
 _SIGNER_CODES = ("signingCredential.", "timeStamp.", "timeOfSigning.")
+_ELSEWHERE = "manifest.inaccessible"
 _LONGEST_TEXT = 200
 
 
@@ -130,9 +131,10 @@ def _state(store: dict[str, Any], failures: tuple[str, ...]) -> State:
 def _breaks(code: str) -> bool:
     """Tell whether a failure means that bytes were changed.
 
-    A signer in doubt is another matter, and cawg.* speaks of persons, for whom we never vouch.
+    A signer in doubt and a manifest kept elsewhere are other matters, and cawg.* speaks of persons, for whom
+    we never vouch.
     """
-    return not code.startswith((*_SIGNER_CODES, "cawg."))
+    return not code.startswith((*_SIGNER_CODES, _ELSEWHERE, "cawg."))
 
 
 def _failures(results: dict[str, Any]) -> Iterator[str]:

@@ -8,13 +8,15 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from c2pa import Builder, C2paError, C2paSigningAlg, Context, Reader, Signer
 
 from core.errors import BadMedia, GreenlightError, KeyMissing, Unavailable
 from provenance.keys import SigningKeys
+from provenance.manifest._read import read
 from provenance.manifest._settings import settings
-from provenance.manifest._shape import Claim, definition, ingredient
+from provenance.manifest._shape import Claim, Parent, definition, ingredient
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class _Callback:
 def sign(src: Path, dst: Path, claim: Claim, keys: SigningKeys) -> SignedManifest:
     """Embed a signed manifest into a copy of `src` and put it at `dst`, whole or not at all.
 
-    Raises `BadMedia` for a file that cannot carry a manifest, `KeyMissing` when the signer or its
-    certificates fail, `Unavailable` for anything else the SDK refuses.
+    Raises `BadMedia` for a file that cannot carry a manifest or an input whose history cannot be kept,
+    `KeyMissing` when the signer or its certificates fail, `Unavailable` for anything else.
     """
     callback = _Callback(keys.sign)
     try:
@@ -52,11 +54,13 @@ def sign(src: Path, dst: Path, claim: Claim, keys: SigningKeys) -> SignedManifes
         with tempfile.TemporaryDirectory(prefix=".sign.", dir=dst.parent) as scratch:
             target = Path(scratch) / "signed"
             manifest = _embed(src, target, claim, keys, callback)
-            label = _label(manifest)
+            store = _store(manifest)
+            if claim.parent is not None:
+                _check_history(claim.parent, keys, store)
             target.replace(dst)
     except (C2paError, OSError) as error:
         raise _mapped(error, callback) from (callback.error or error)
-    return SignedManifest(label, manifest)
+    return SignedManifest(str(store["active_manifest"]), manifest)
 
 
 def _embed(src: Path, target: Path, claim: Claim, keys: SigningKeys, callback: _Callback) -> bytes:
@@ -65,18 +69,32 @@ def _embed(src: Path, target: Path, claim: Claim, keys: SigningKeys, callback: _
         signer = Signer.from_callback(callback, C2paSigningAlg.ES256, keys.chain_pem, None)
         with signer, Builder(definition(claim), context=context) as builder:
             if claim.parent is not None:
-                with claim.parent.path.open("rb") as file:
-                    builder.add_ingredient(ingredient(), claim.parent.mime, file)
+                _add_parent(builder, claim.parent)
             with src.open("rb") as source, target.open("w+b") as sink:
                 return bytes(builder.sign(signer, claim.mime, source, sink))
 
 
-def _label(manifest: bytes) -> str:
+def _add_parent(builder: Builder, parent: Parent) -> None:
+    with parent.path.open("rb") as file:
+        try:
+            builder.add_ingredient(ingredient(), parent.mime, file)
+        except C2paError as error:
+            raise BadMedia(f"The input's own manifest cannot be kept: {error}") from error
+
+
+def _check_history(parent: Parent, keys: SigningKeys, store: dict[str, Any]) -> None:
+    """Refuse a manifest that lost the input's own: the SDK drops it silently under a wrong media type."""
+    label = read(parent.path, keys.claim_roots_pem).label
+    if label is not None and label not in store["manifests"]:
+        raise BadMedia(f"The input's own manifest would be lost; its media type is not {parent.mime}")
+
+
+def _store(manifest: bytes) -> dict[str, Any]:
     with (
         Context.from_dict(settings("")) as context,
         Reader("application/c2pa", io.BytesIO(manifest), context=context) as reader,
     ):
-        return str(json.loads(reader.json())["active_manifest"])
+        return dict(json.loads(reader.json()))
 
 
 def _mapped(error: Exception, callback: _Callback) -> GreenlightError:

@@ -11,7 +11,14 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from core.errors import KeyMissing
-from provenance.keys import CLAIM_SIGNING, dev_keys, load_keys, mark_keys
+from provenance.keys import (
+    CLAIM_SIGNING,
+    _make_authority,
+    _make_mark_key,
+    dev_keys,
+    load_keys,
+    mark_keys,
+)
 from tests.conftest import ManualClock
 
 
@@ -43,6 +50,20 @@ def test_starts_at_the_same_moment_agree(tmp_path: Path, clock: ManualClock) -> 
     assert len(marks) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["claim", "mark"], "no scratch is left"
     assert [path.name for path in (tmp_path / "mark").iterdir()] == ["0001.key"]
+
+
+def test_whoever_comes_second_uses_the_firsts_mark_key(tmp_path: Path) -> None:
+    (first,) = mark_keys(tmp_path)
+    _make_mark_key(tmp_path / "mark" / "0001.key")
+    assert mark_keys(tmp_path) == (first,)
+    assert len(list((tmp_path / "mark").iterdir())) == 1
+
+
+def test_whoever_comes_second_uses_the_firsts_signer(tmp_path: Path, clock: ManualClock) -> None:
+    first = dev_keys(tmp_path, clock)
+    _make_authority(tmp_path / "claim", clock.now())
+    assert dev_keys(tmp_path, clock).chain_pem == first.chain_pem
+    assert [path.name for path in tmp_path.iterdir()] == ["claim"]
 
 
 def test_private_files_are_for_the_owner_alone(tmp_path: Path, clock: ManualClock) -> None:

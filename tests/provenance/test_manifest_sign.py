@@ -209,6 +209,43 @@ def test_an_unsupported_container_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("mime", ["video/webm", "application/octet-stream"])
+def test_history_is_not_lost_to_a_wrong_media_type(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, mime: str
+) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    sign(film, first, claim, keys)
+    with pytest.raises(BadMedia, match="would be lost"):
+        sign(film, second, replace(claim, parent=Parent(first, mime)), keys)
+    assert not second.exists()
+    sign(film, second, replace(claim, parent=Parent(film, mime)), keys)
+    assert second.exists(), "the control: an input without a manifest has nothing to lose"
+
+
+def test_an_input_with_an_unreadable_manifest_is_refused(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    sign(film, first, claim, keys)
+    first.write_bytes(first.read_bytes() + b"junk" * 9)
+    with pytest.raises(BadMedia, match="cannot be kept"):
+        sign(film, second, replace(claim, parent=Parent(first, "video/mp4")), keys)
+    assert not second.exists()
+
+
+def test_an_input_whose_manifest_is_elsewhere_does_no_harm(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, shared_data: Path
+) -> None:
+    cloud = shared_data / "c2pa" / "e6ad9f51_cloud.jpg"
+    out = tmp_path / "out.mp4"
+    sign(film, out, replace(claim, source="composite", parent=Parent(cloud, "image/jpeg")), keys)
+    reading = read(out, keys.claim_roots_pem)
+    assert reading.state == "trusted"
+    assert [(one.state, one.failures) for one in reading.ingredients] == [
+        ("none", ("manifest.inaccessible",))
+    ]
+
+
 def test_a_missing_parent_stops_the_signing(
     film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
 ) -> None:

@@ -93,6 +93,7 @@ TABLE: list[tuple[str, Readings, Verdict]] = [
     ("ran out, marks gone", readings(EXPIRED, None, None, records=(UNMARKED,)), "tampered"),
     ("sound swapped", readings(NONE, heard=sound(0xB)), "conflict"),
     ("sound swapped for an unknown id", readings(NONE, heard=sound(0xC)), "conflict"),
+    ("two unknown ids", readings(NONE, picture(0xC), sound(0xD), log=None), "conflict"),
     ("manifest of another clip", readings(seen=picture(0xB), heard=sound(0xB)), "conflict"),
     ("bound to another id", readings(replace(TRUSTED, soft_bindings=(BOUND[0], ("org.greenlight.audio.1", 0xB)))), "conflict"),
     ("bound to nonsense", readings(replace(TRUSTED, soft_bindings=(("org.greenlight.video.1", None),))), "conflict"),
@@ -204,7 +205,7 @@ def every_layer_agrees(case: Readings) -> bool:
     return True
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=800, deadline=None)
 @given(cases)
 def test_verified_only_when_every_layer_agrees(case: Readings) -> None:
     verdict, reasons = judge(case)

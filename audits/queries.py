@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -70,7 +70,7 @@ def events(
 ) -> Page:
     """Find events in log order, from index `after` on.
 
-    `since` is included and `until` is not; `state` is where the event's request stands today. An event that
+    `since` is included and `until` is not, both in UTC when they name no zone; `state` is where the event's request stands today. An event that
     the sequencer has not reached yet is not in the answer, nor in the range.
     """
     if not 1 <= limit <= MAX_LIMIT or after < 0:
@@ -87,14 +87,18 @@ def events(
         .limit(limit)
     )
     if since is not None:
-        wanted = wanted.where(col(AuditEvent.at_ms) >= milliseconds(since))
+        wanted = wanted.where(col(AuditEvent.at_ms) >= milliseconds(_utc(since)))
     if until is not None:
-        wanted = wanted.where(col(AuditEvent.at_ms) < milliseconds(until))
+        wanted = wanted.where(col(AuditEvent.at_ms) < milliseconds(_utc(until)))
     if state is not None:
         wanted = wanted.join(Job, col(Job.id) == col(AuditEvent.job)).where(col(Job.state) == state)
     found = tuple(_entry(index, row) for index, row in session.execute(wanted))
     end = found[-1].index + 1 if len(found) == limit else size
     return Page(found, min(after, size), end, end if end < size else None)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _entry(index: int, row: AuditEvent) -> Entry:

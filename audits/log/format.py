@@ -244,7 +244,7 @@ class VerifierKey:
         return parsed.text
 
 
-def parse_vkey(text: str) -> VerifierKey:
+def parse_verifier_key(text: str) -> VerifierKey:
     """Read a verifier key `name+id+base64`; raise LogCorrupt when its id is not its own."""
     key = VerifierKey(*_parse_key(text, "the verifier key"))
     if key.render() != text:

@@ -34,6 +34,7 @@ def test_filters_and_the_range_they_cover(log: Any) -> None:
         assert [entry.index for entry in ask(log, **filters).entries] == [3, 4]
     assert len(ask(log, until=start + timedelta(seconds=60)).entries) == 3
     assert len(ask(log, since=start + timedelta(seconds=60)).entries) == 2
+    assert len(ask(log, since=(start + timedelta(seconds=60)).replace(tzinfo=None)).entries) == 2
     assert ask(log, tag="clip:held").entries == ()
     assert len(ask(log, tag="clip:released", job="clip_1").entries) == 3
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlmodel import Session, SQLModel, select
 
@@ -73,6 +73,7 @@ def test_private_detail_stays_out_of_the_leaf(session: Session, clock: Any) -> N
         commitment("{}")
 
 
+@settings(deadline=None)
 @given(EXACT)
 def test_what_is_exact_reads_back(value: Any) -> None:
     data = canonical(value)

@@ -133,7 +133,9 @@ def test_another_origin_under_our_key_is_refused(folder: Path, tmp_path: Path) -
 
 
 def test_the_tessera_log_is_whole(shared_data: Path) -> None:
-    key = fmt.parse_vkey("example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx")
+    key = fmt.parse_verifier_key(
+        "example.com/log/testdata+33d7b496+AeHTu4Q3hEIMHNqc6fASMsq3rKNx280NI+oO5xCFkkSx"
+    )
     assert check(shared_data / "tlog" / "tessera_log", key) == module.CheckReport(15)
 
 

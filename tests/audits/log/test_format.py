@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audits.log import format as fmt
@@ -32,6 +32,7 @@ def test_paths_of_the_specification() -> None:
     assert fmt.Tile(1, 1000, 255).path == "tile/1/x001/000.p/255"
 
 
+@settings(deadline=None)
 @given(TILES)
 def test_a_path_reads_back(tile: fmt.Tile) -> None:
     assert fmt.parse_path(tile.path) == tile
@@ -50,11 +51,13 @@ def test_a_path_has_one_spelling(path: str) -> None:
         fmt.parse_path(path)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_a_bundle_reads_back(leaves: list[bytes]) -> None:
     assert fmt.parse_bundle(fmt.render_bundle(leaves), len(leaves)) == leaves
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 8))
 def test_any_bytes_are_a_bundle_or_corrupt(data: bytes, width: int) -> None:
     try:
@@ -77,6 +80,7 @@ def test_a_tile_has_its_length() -> None:
         fmt.parse_hashes(bytes(95), 3)
 
 
+@settings(deadline=None)
 @given(NAMES, st.integers(0, 10**19 - 1), st.binary(min_size=32, max_size=32), SEEDS)
 def test_a_checkpoint_reads_back(origin: str, size: int, root: bytes, seed: bytes) -> None:
     checkpoint, key = fmt.Checkpoint(origin, size, root), fmt.SigningKey(origin, seed)
@@ -85,13 +89,15 @@ def test_a_checkpoint_reads_back(origin: str, size: int, root: bytes, seed: byte
     assert fmt.parse_note(note).render() == note
 
 
+@settings(deadline=None)
 @given(NAMES, SEEDS)
 def test_keys_read_back(name: str, seed: bytes) -> None:
     key = fmt.SigningKey(name, seed)
     assert fmt.parse_signing_key(key.render()) == key
-    assert fmt.parse_vkey(key.vkey.render()) == key.vkey
+    assert fmt.parse_verifier_key(key.vkey.render()) == key.vkey
 
 
+@settings(deadline=None)
 @given(st.text("ab\n —+", max_size=40))
 def test_any_text_is_a_note_or_corrupt(body: str) -> None:
     try:
@@ -101,6 +107,7 @@ def test_any_text_is_a_note_or_corrupt(body: str) -> None:
     assert note.render() == body + "\n\n— a AAAAAAAA\n"
 
 
+@settings(deadline=None)
 @given(st.text(st.sampled_from(string.printable), min_size=1, max_size=3), st.integers(0))
 def test_a_changed_note_is_refused(put: str, where: int) -> None:
     note = fmt.SigningKey("example.com/log", bytes(32)).sign("example.com/log\n7\n" + "A" * 43 + "=\n")
@@ -112,7 +119,7 @@ def test_a_changed_note_is_refused(put: str, where: int) -> None:
 
 
 def test_the_note_of_the_go_package() -> None:
-    key = fmt.parse_vkey(NEUMANN)
+    key = fmt.parse_verifier_key(NEUMANN)
     assert key.verify(NEUMANN_NOTE).startswith("If you think")
     with pytest.raises(LogCorrupt):
         key.verify(NEUMANN_NOTE.replace("answer", "Answer"))
@@ -144,8 +151,8 @@ def test_unknown_signatures_are_ignored_and_known_ones_must_hold() -> None:
         (fmt.parse_note, "text\n\n— a\u2003b AAAAAAAA\n"),
         (fmt.parse_note, "text\n\n" + "— a AAAAAAAA\n" * 101),
         (fmt.parse_note, "te\ud800xt\n\n— a AAAAAAAA\n"),
-        (fmt.parse_vkey, TESSERA.replace("33d7b496", "33d7b497")),
-        (fmt.parse_vkey, "a+00000000"),
+        (fmt.parse_verifier_key, TESSERA.replace("33d7b496", "33d7b497")),
+        (fmt.parse_verifier_key, "a+00000000"),
         (fmt.parse_signing_key, "PRIVATE+KEY+a+00000000+" + "A" * 44),
     ],
 )
@@ -155,7 +162,7 @@ def test_malformed_texts_are_corrupt(parse: Callable[[str], object], text: str) 
 
 
 def test_the_tessera_log_reads_back_byte_for_byte(shared_data: Path) -> None:
-    key = fmt.parse_vkey(TESSERA)
+    key = fmt.parse_verifier_key(TESSERA)
     notes = sorted((shared_data / "tlog" / "tessera_log").glob("checkpoint*"))
     assert len(notes) == 17
     for path in notes:

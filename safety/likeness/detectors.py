@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from core import models
+from core.errors import ModelMissing
 from core.finding import Model
 from core.media.clip import Picture
 from safety.likeness import convert
@@ -104,9 +105,11 @@ class YuNet:
 
 
 def load(models_dir: Path, tier: str, *, threads: int) -> Detector:
-    """Load the detector of a tier; raises `ModelMissing` when its file is missing or altered."""
+    """Load the detector of a tier; raises `ModelMissing` when its file is missing or altered, or no such tier."""
     if tier == "standard":
         path = models.downloaded_file("yunet", models_dir)
         return YuNet(Network(path, Model("yunet", models.registry()["yunet"].sha256), threads=threads))
+    if tier != "embedded":
+        raise ModelMissing(f"There is no tier {tier!r} of face models.")
     path, model = models.converted(models_dir, convert.DETECTOR)
     return CenterFace(Network(path, model, threads=threads))

@@ -11,7 +11,6 @@ import numpy as np
 
 from core.errors import BadEnrolment, BadMedia, Unavailable
 from core.finding import Finding, Model, Screening, Unassessable
-from core.media import read
 from core.media.clip import Clip, Frame, Picture, VideoTrack
 from safety.likeness import detectors, quality, recogniser, threshold
 from safety.likeness.faces import Detector, Face
@@ -102,6 +101,8 @@ class Likeness:
 
         Raises `BadEnrolment`, with the reason for every picture, when none can be used.
         """
+        from core.media import read
+
         vectors: list[Vectors] = []
         accepted: list[str] = []
         refused: list[tuple[str, str]] = []
@@ -117,6 +118,8 @@ class Likeness:
         return Enrolment(np.concatenate(vectors), tuple(accepted), tuple(refused), self.models)
 
     def _tracks(self, path: Path, video: VideoTrack) -> list[Track]:
+        from core.media import read
+
         wanted = sampled(video)
         tracks = Tracks(self._measure, self._embed)
         seen = 0

@@ -244,11 +244,13 @@ def test_the_standard_tier_loads_yunet_and_agrees(
     assert theirs.box is not None
     assert ours.box is not None
     assert np.abs(np.subtract(theirs.box, ours.box)).max() < 30
-    with pytest.raises(ModelMissing):
-        Likeness.load(made, "standard")
+    for absent in ("standard", "own"):
+        with pytest.raises(ModelMissing):
+            Likeness.load(made, absent)
 
 
 def test_the_package_imports_without_the_heavy_libraries() -> None:
-    code = "import sys, safety.likeness; print([m for m in ('torch', 'onnx', 'onnxruntime') if m in sys.modules])"
+    heavy = ("torch", "onnx", "onnxruntime", "cv2", "av")
+    code = f"import sys, safety.likeness; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -223,7 +225,7 @@ def test_a_marked_and_signed_clip_is_verified(tmp_path: Path, claim: Claim) -> N
             records=Shelf(record),
             prove=None,
         )
-        layers = report.layers
+        layers = json.loads(json.dumps(asdict(report)))["layers"]
         return report.verdict, layers["video_mark"]["found"], layers["audio_mark"]["found"]
 
     assert ask(final, key) == ("recovered", True, True), "all agree but the log, which was not asked"

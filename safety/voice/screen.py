@@ -23,6 +23,7 @@ SPEECH_S = 1.0
 SNR_DB = 8.0
 SILENT_DB = -60.0
 GAP_S = 0.5
+EDGE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,18 +95,19 @@ def _found(heard: Heard, template: Template, voices: int) -> Iterator[Finding]:
 def _stretches(
     values: Floats, threshold: float, spans: npt.NDArray[np.float64], length: int
 ) -> Iterator[tuple[float, float, float]]:
-    """Join the windows over the threshold into (start, end, best score)."""
-    open_: tuple[float, float, float] | None = None
-    for number in np.flatnonzero(values >= threshold):
-        start, end, score = spans[number, 0], spans[number + length - 1, 1], values[number]
-        if open_ and start <= open_[1] + GAP_S:
-            open_ = (open_[0], float(end), max(open_[2], float(score)))
-            continue
-        if open_:
-            yield open_
-        open_ = (float(start), float(end), float(score))
-    if open_:
-        yield open_
+    """Join the windows over the threshold into (start, end, best score).
+
+    The windows at either end reach into other speech: up to three of them that stay below half of the peak's
+    height over the threshold are left off.
+    """
+    hits = np.flatnonzero(values >= threshold)
+    gaps = spans[hits[1:], 0] > spans[hits[:-1] + length - 1, 1] + GAP_S
+    for group in np.split(hits, np.flatnonzero(gaps) + 1) if len(hits) else []:
+        best = values[group].max()
+        strong = group[values[group] >= (best + threshold) / 2]
+        first = min(strong[0], group[0] + EDGE)
+        last = max(strong[-1], group[-1] - EDGE)
+        yield float(spans[first, 0]), float(spans[last + length - 1, 1]), float(best)
 
 
 def _unassessable(heard: Heard) -> Iterator[Unassessable]:

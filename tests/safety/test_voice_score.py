@@ -49,6 +49,16 @@ def test_runs_restore_the_flags(flags: list[bool]):
 def test_windows_over_the_threshold_join_into_stretches():
     spans = np.array([(0.4 * i, 0.4 * i + 1.6) for i in range(20)])
     values = np.zeros(20, np.float32)
-    values[[2, 3, 15]] = 0.7, 0.9, 0.8
+    values[[2, 3, 15]] = 0.8, 0.9, 0.8
     found = list(_stretches(values, 0.6, spans, 1))
     assert found == [pytest.approx((0.8, 2.8, 0.9)), pytest.approx((6.0, 7.6, 0.8))]
+
+
+def test_weak_windows_at_the_ends_are_left_off_but_never_more_than_three():
+    spans = np.array([(0.4 * i, 0.4 * i + 1.6) for i in range(20)])
+    values = np.zeros(20, np.float32)
+    values[5:12] = 0.61, 0.62, 0.9, 0.9, 0.9, 0.62, 0.61
+    assert list(_stretches(values, 0.6, spans, 1)) == [pytest.approx((2.8, 5.2, 0.9))]
+    values[0:7] = 0.62
+    assert list(_stretches(values, 0.6, spans, 1)) == [pytest.approx((1.2, 5.2, 0.9))]
+    assert list(_stretches(np.zeros(20, np.float32), 0.6, spans, 1)) == []

@@ -1,0 +1,125 @@
+"""The audio mark: 64 bits in the levels of the tiles of a sound, blind and keyed.
+
+After tile-energy designs such as Tai and Mansour, "Audio Watermarking over the Air with Modulated
+Self-Correlation" (2019), with informed embedding after Miller, Doerr and Cox, "Applying informed coding and
+embedding to design a robust, high capacity watermark" (2004). All channels get the same gains, so every linear
+mix of them carries the mark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import numpy as np
+
+from core.errors import BadMedia
+from core.media.clip import Sound
+from provenance.marks import MarkKey, MarkReading
+from provenance.marks.audio import detector, embedder, tiles, wave
+from provenance.marks.audio.pattern import Pattern, pattern
+from provenance.marks.audio.wave import MIN_SECONDS
+
+__all__ = ["MIN_SECONDS", "detect", "embed"]
+
+_STRENGTHS = (1.0, 1.6)
+_WORST_CHANCE = 1e-6
+
+
+def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
+    """Give the sound with the payload in it, same shape and rate.
+
+    `sound` is (n, channels) float32 at `rate` 8-192 kHz, `payload` an unsigned 64-bit integer. Silence stays
+    silent, peaks stay within full scale (or their own height). Raises BadMedia for a sound that is shorter than
+    MIN_SECONDS, silent, not finite, or so empty that the mark cannot be read back.
+    """
+    sound = wave.checked(sound, rate)
+    wave.check_markable(sound, rate)
+    plan = pattern(key)
+    working = wave.at_working_rate(sound, rate)
+    seen = wave.views(working)
+    for strength in _STRENGTHS:
+        gain = embedder.gains(seen, plan, payload, strength)
+        marked = _marked(sound, working, rate, gain)
+        if _carries(marked, rate, plan, payload):
+            return marked
+    raise BadMedia("too empty to carry a mark: it cannot be read back from this sound")
+
+
+def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
+    """Read the mark of any of the keys, blind; `thorough` also searches stretch and speed within 6 percent.
+
+    Unmarked sound gives a payload with probability at most `p_false` (see `detector`), never above 1e-6.
+    Raises BadMedia when `sound` is not (n, channels) finite samples at 8-192 kHz; short or silent sound is
+    simply not marked.
+    """
+    sound = wave.checked(sound, rate)
+    if len(sound) / rate < 1 or not keys:
+        return _nothing()
+    working = wave.at_working_rate(sound, rate)
+    heard = [tiles.integral(tiles.spectra(view)) for view in wave.views(working)]
+    plans = [(key, pattern(key)) for key in keys]
+    for summed, (key, plan), reading, trials, alignments in _readings(heard, plans, thorough=thorough):
+        chance = detector.chance(reading.z, trials, alignments)
+        if chance <= _WORST_CHANCE:
+            spans = detector.segments(summed, plan, reading, len(sound) / rate)
+            return MarkReading(
+                track="audio",
+                found=True,
+                payload=reading.payload,
+                p_false=chance,
+                key_id=key.id,
+                segments=spans,
+                geometry=_geometry(reading.bend),
+            )
+    return _nothing()
+
+
+_Try = tuple[tiles.Doubles, tuple[MarkKey, Pattern], detector.Reading, int, int]
+
+
+def _readings(
+    heard: list[tiles.Doubles], plans: list[tuple[MarkKey, Pattern]], *, thorough: bool
+) -> Iterator[_Try]:
+    """Give each reading with the trials and alignments that the whole stage takes, the plain stage first."""
+    pairs = list(product(heard, plans))
+    trials, alignments = detector.TRIALS * len(pairs), detector.ALIGNMENTS * len(pairs)
+    for summed, plan in pairs:
+        if reading := detector.read(summed, plan[1]):
+            yield summed, plan, reading, trials, alignments
+    if not thorough:
+        return
+    for summed, _ in pairs:
+        trials += detector.SEARCH_TRIALS * len(detector.excerpts(summed))
+        alignments += detector.alignments_searched(summed)
+    for summed, plan in pairs:
+        if reading := detector.search(summed, plan[1]):
+            yield summed, plan, reading, trials, alignments
+
+
+def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Sound:
+    """Apply the gains to every channel by itself."""
+    marked = np.empty_like(sound)
+    for channel in range(sound.shape[1]):
+        quiet = working[:, channel]
+        residual = tiles.waveform(embedder.residual(tiles.spectra(quiet), gain), len(quiet))
+        marked[:, channel] = wave.added(sound[:, channel], wave.at_rate(residual, rate, len(sound)), rate)
+    return marked
+
+
+def _carries(marked: Sound, rate: int, plan: Pattern, payload: int) -> bool:
+    """Say whether the detector reads the payload back."""
+    views = wave.views(wave.at_working_rate(marked, rate))
+    readings = (detector.read(tiles.integral(tiles.spectra(view)), plan) for view in views)
+    return any(reading is not None and reading.payload == payload for reading in readings)
+
+
+def _geometry(bend: detector.Bend) -> dict[str, float] | None:
+    if bend == detector.Bend():
+        return None
+    speed = bend.pitch
+    return {"stretch": round(bend.stretch * bend.pitch, 5), "speed": round(speed, 5)}
+
+
+def _nothing() -> MarkReading:
+    return MarkReading(track="audio", found=False, payload=None, p_false=1.0)

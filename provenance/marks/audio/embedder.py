@@ -1,0 +1,116 @@
+"""Informed embedding: turn tiles up and down through the detector's own eyes until every code bit has its margin.
+
+The detector is nearly linear in the levels of the tiles, so its gradient is known in closed form: the slope of
+each tile's feature, filtered once more by the (self-adjoint) removal of surroundings. A few steps of Adam
+(Kingma and Ba, 2015) on that gradient suffice; no automatic differentiation is needed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance.marks.audio import pattern, tiles
+from provenance.marks.audio.tiles import Floats, Spectra
+
+_STEPS = 10
+_RATE = 0.35  # of the tile's bound per step
+_FADING = 0.6, 0.8  # Adam's two memories, short because the steps are few
+_MARGIN = 1.5  # deviations of a coded bit, per period
+_PILOT_MARGIN = 2.0
+_FLOORS = (0.0, 0.003)  # as it is, and under white noise 25 dB down
+_THRIFT = 0.02
+_BOUND_DB = (0.9, 2.0)
+_BOUND_SHARE = 0.7  # of the tile's own unrest: what fluctuates masks fluctuation
+
+
+@dataclass(frozen=True, slots=True)
+class _Goal:
+    """The sign wanted of every tile and the group it counts for; groups are counted per period."""
+
+    signs: Floats
+    groups: npt.NDArray[np.int64]
+    count: int
+
+    def margins(self, feature: Floats) -> tuple[Floats, Floats]:
+        """Give each group's margin in deviations of its period, and the deviations per unit of feature."""
+        power = np.bincount(self.groups, np.square(feature).ravel(), self.count)
+        per_period = power.reshape(-1, pattern.GROUPS).mean(axis=1)
+        scale = np.repeat(1 / np.sqrt(per_period + 1e-9), pattern.GROUPS)
+        sums = np.bincount(self.groups, (feature * self.signs).ravel(), self.count)
+        return (sums * scale).astype(np.float32), scale.astype(np.float32)
+
+
+def gains(views: list[Floats], plan: pattern.Pattern, payload: int, strength: float = 1.0) -> Floats:
+    """Give the gain in dB of every tile, (tiles, BANDS), for views (n,) at RATE of one sound.
+
+    `strength` scales the bounds on the gains (+-0.9 to +-2 dB at 1).
+    """
+    frames = [_whole_tiles(tiles.spectra(view)) for view in views]
+    goal = _goal(len(frames[0]) // tiles.FRAMES, plan, payload)
+    bound = np.mean([_bound(spectra) for spectra in frames], axis=0) * strength
+    gain = np.zeros_like(goal.signs)
+    first, second = np.zeros_like(gain), np.zeros_like(gain)
+    for step in range(1, _STEPS + 1):
+        slope = np.mean(
+            [_slope(_heard(view, own, gain), goal) for view, own in zip(views, frames, strict=True)], axis=0
+        )
+        slope -= _THRIFT * gain / bound**2
+        first += (1 - _FADING[0]) * (slope - first)
+        second += (1 - _FADING[1]) * (slope**2 - second)
+        pace = np.sqrt(second / (1 - _FADING[1] ** step) + 0.1 * np.mean(slope**2) + 1e-20)
+        gain += _RATE * bound * first / (1 - _FADING[0] ** step) / pace
+        gain = np.clip(gain, -bound, bound)
+    return np.asarray(gain, np.float32)
+
+
+def residual(frames: Spectra, gain: Floats) -> Spectra:
+    """Give the spectra of what the gains add to a sound."""
+    change = (10 ** (gain / 20) - 1).astype(np.float32)
+    per_bin = np.repeat(np.repeat(change, tiles.FRAMES, axis=0)[: len(frames)], tiles.WIDTH, axis=1)
+    added = np.zeros_like(frames)
+    added[:, tiles.LOW : tiles.HIGH] = frames[:, tiles.LOW : tiles.HIGH] * per_bin
+    return added
+
+
+def _goal(rows: int, plan: pattern.Pattern, payload: int) -> _Goal:
+    """Repeat the pattern over all rows; the last, broken period counts with the one before."""
+    repeats = -(-rows // tiles.PERIOD)
+    signs = np.tile(plan.target(payload), (repeats, 1))[:rows]
+    within = np.tile(plan.groups, (repeats, 1))[:rows].astype(np.int64)
+    periods = max(rows // tiles.PERIOD, 1)
+    period = np.minimum(np.arange(rows) // tiles.PERIOD, periods - 1)
+    groups = within + pattern.GROUPS * period[:, None]
+    return _Goal(signs, groups.ravel(), periods * pattern.GROUPS)
+
+
+def _whole_tiles(frames: Spectra) -> Spectra:
+    return np.pad(frames, ((0, -len(frames) % tiles.FRAMES), (0, 0)))
+
+
+def _bound(frames: Spectra) -> Floats:
+    """Give the largest gain of every tile in dB: more where the sound itself fluctuates."""
+    _, level = tiles.levels(tiles.energies(tiles.integral(frames)))
+    return np.asarray(np.clip(_BOUND_SHARE * tiles.unrest(tiles.detail(level)), *_BOUND_DB), np.float32)
+
+
+def _heard(view: Floats, frames: Spectra, gain: Floats) -> tiles.Doubles:
+    """Give the tile energies that the detector will see under these gains."""
+    marked = view + tiles.waveform(residual(frames, gain), len(view))
+    return tiles.energies(tiles.integral(_whole_tiles(tiles.spectra(marked))))
+
+
+def _slope(energy: tiles.Doubles, goal: _Goal) -> Floats:
+    """Give the gradient, by the gains, of what the groups still lack."""
+    total = np.zeros_like(goal.signs)
+    wanted = np.where(np.arange(goal.count) % pattern.GROUPS < pattern.FIRST_PILOT, _MARGIN, _PILOT_MARGIN)
+    for floor in _FLOORS:
+        feature, slope = tiles.features(energy, floor)
+        margin, scale = goal.margins(feature)
+        lack = np.maximum(wanted - margin, 0) * scale
+        total += tiles.detail(
+            (slope * goal.signs * lack[goal.groups].reshape(slope.shape)).astype(np.float32)
+        )
+    return total

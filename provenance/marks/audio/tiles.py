@@ -1,0 +1,118 @@
+"""The plane the mark lives in: log energies of tiles of 48 ms by 125 Hz, seen against their surroundings."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import fft, ndimage
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Spectra = npt.NDArray[np.complex64]
+
+RATE = 16_000
+"""Hz; every sound is looked at in this rate."""
+WINDOW = 512
+HOP = 128
+FRAMES = 6
+"""Frames of one tile: 48 ms."""
+LOW = 9
+"""First marked bin: 281 Hz."""
+WIDTH = 4
+"""Bins of one tile: 125 Hz."""
+BANDS = 39
+"""Up to 5.2 kHz."""
+PERIOD = 104
+"""Tiles after which the pattern repeats: 4.99 s."""
+HIGH = LOW + WIDTH * BANDS
+
+# The square root of 2/3 makes analysis times synthesis add up to one at four windows per hop.
+_HANN = np.sqrt(2 / 3) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+_OVERLAP = WINDOW // HOP
+_PAD = WINDOW - HOP
+_CALM_DB = 0.7  # a tile is never believed to be calmer than codecs leave it
+_KNEE = 1.6  # in local deviations: where one loud surprise stops counting more
+_LEAKAGE = 0.003  # of the surroundings: what a window and a codec spill into an empty tile
+_FAINT = 1e-6  # of the mean tile: what every codec throws away
+
+
+def spectra(mono: Floats) -> Spectra:
+    """Give the windowed spectra of mono sound at RATE, frame k from sample (k-3)*HOP on: (frames, 257)."""
+    frames = -(-len(mono) // HOP) + _OVERLAP - 1
+    padded = np.zeros(frames * HOP + _PAD, np.float32)
+    padded[_PAD : _PAD + len(mono)] = mono
+    view = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
+    return np.asarray(fft.rfft(view * _HANN, axis=1), np.complex64)
+
+
+def waveform(frames: Spectra, length: int) -> Floats:
+    """Undo `spectra`: overlap, add and give `length` samples."""
+    pieces = (fft.irfft(frames, WINDOW, axis=1) * _HANN).reshape(len(frames), _OVERLAP, HOP)
+    blocks = np.zeros((len(frames) + _OVERLAP - 1, HOP), np.float32)
+    for part in range(_OVERLAP):
+        blocks[part : part + len(frames)] += pieces[:, part]
+    return blocks.ravel()[_PAD : _PAD + length]
+
+
+def integral(frames: Spectra) -> Doubles:
+    """Sum the power over all earlier frames and lower bins, (frames+1, 258): a tile then costs four looks."""
+    power = frames.real.astype(np.float64) ** 2 + frames.imag.astype(np.float64) ** 2
+    summed = np.zeros((power.shape[0] + 1, power.shape[1] + 1))
+    np.cumsum(power, axis=0, out=summed[1:, 1:])
+    np.cumsum(summed[1:, 1:], axis=1, out=summed[1:, 1:])
+    return summed
+
+
+def energies(summed: Doubles, offset: float = 0.0, stretch: float = 1.0, pitch: float = 1.0) -> Doubles:
+    """Give the energy of the tiles that start `offset` frames in, (tiles, BANDS).
+
+    `stretch` is the length of a tile and `pitch` its frequency, both relative to the original's.
+    """
+    span = FRAMES * stretch
+    count = max(int((len(summed) - 1 - offset) / span + 1e-9), 0)
+    edges = np.minimum((LOW + WIDTH * np.arange(BANDS + 1, dtype=np.float64)) * pitch, summed.shape[1] - 1)
+    columns = _between(summed.T, edges).T
+    rows = _between(columns, offset + span * np.arange(count + 1, dtype=np.float64))
+    return np.asarray(np.maximum(np.diff(np.diff(rows, axis=0), axis=1), 0))
+
+
+def _between(rows: Doubles, at: Doubles) -> Doubles:
+    """Read rows at fractional places."""
+    low = np.minimum(at.astype(np.int64), len(rows) - 2)
+    share = (at - low)[:, None]
+    return rows[low] * (1 - share) + rows[low + 1] * share if share.any() else rows[low]
+
+
+def detail(plane: Floats) -> Floats:
+    """Take the surroundings (five tiles in time, then five in frequency) out of a plane; linear."""
+    slow = plane - ndimage.uniform_filter(plane, (5, 1), mode="nearest")
+    return np.asarray(slow - ndimage.uniform_filter(slow, (1, 5), mode="nearest"), np.float32)
+
+
+def unrest(plane: Floats) -> Floats:
+    """Give the local deviation of a plane of details, over nine tiles in time and five in frequency."""
+    mean = ndimage.uniform_filter(plane * plane, (9, 5), mode="nearest")
+    return np.asarray(np.sqrt(np.maximum(mean, 0)), np.float32)
+
+
+def levels(energy: Doubles, floor: float = 0.0) -> tuple[Floats, Floats]:
+    """Give energies relative to their mean, with a noise `floor` (relative to the mean) added, and in dB."""
+    relative = (energy / (energy.mean() + 1e-30) + floor).astype(np.float32)
+    return relative, np.asarray(10 * np.log10(relative + 1e-8), np.float32)
+
+
+def features(energy: Doubles, floor: float = 0.0) -> tuple[Floats, Floats]:
+    """Give what the detector correlates, within -1..1, and its slope against the level of the tile in dB.
+
+    Each tile's detail is measured in local deviations, bent softly, and weighted by how far the tile
+    stands above what its neighbours and a codec would spill into it.
+    """
+    relative, level = levels(energy, floor)
+    around = ndimage.uniform_filter(relative, (3, 5), mode="nearest")
+    trust = relative / (relative + _LEAKAGE * around + _FAINT)
+    deviations = detail(level)
+    scale = _KNEE * np.sqrt(unrest(deviations) ** 2 + _CALM_DB**2)
+    bent = np.tanh(deviations / scale)
+    own = np.clip(1 - floor / (relative + 1e-8), 0, 1)
+    slope = (1 - bent * bent) / scale * trust * own
+    return np.asarray(bent * trust, np.float32), np.asarray(slope, np.float32)

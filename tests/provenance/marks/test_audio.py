@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from core.errors import BadMedia
+from core.media.clip import Sound
+from core.media.read import whole_sound
+from core.media.write import Delivery
+from provenance.marks import MarkKey
+from provenance.marks.audio import MIN_SECONDS, detect, embed
+
+KEY = MarkKey("k1", bytes(range(32)))
+OTHER = MarkKey("k2", bytes(range(32, 64)))
+PAYLOAD = 0xFEDCBA9876543210
+RATE = 48_000
+SECONDS = 9
+T = np.arange(SECONDS * RATE) / RATE
+
+
+def tones() -> Sound:
+    """Three slow chords of harmonic tones over a little noise."""
+    rng = np.random.default_rng(3)
+    wave = 0.002 * rng.standard_normal(len(T))
+    for start, root in ((0, 110.0), (3, 146.8), (6, 98.0)):
+        envelope = np.clip(np.minimum((T - start + 0.5) / 0.8, start + 3.5 - T), 0, 1)
+        for note in (1, 1.26, 1.498):
+            for harmonic in range(1, 7):
+                wave += (
+                    0.06
+                    * envelope
+                    * np.sin(2 * np.pi * root * note * harmonic * T + harmonic)
+                    / harmonic**1.3
+                )
+    return wave.astype(np.float32)[:, None]
+
+
+def wind() -> Sound:
+    rng = np.random.default_rng(5)
+    low = signal.sosfilt(
+        signal.butter(2, [200, 900], "bandpass", fs=RATE, output="sos"), rng.normal(size=len(T))
+    )
+    high = signal.sosfilt(signal.butter(1, 2500, fs=RATE, output="sos"), rng.normal(size=len(T)))
+    gusts = 1 + 0.6 * np.sin(2 * np.pi * 0.23 * T)
+    return (0.3 * (low + 0.15 * high) * gusts).astype(np.float32)[:, None]
+
+
+def ticks() -> Sound:
+    rng = np.random.default_rng(7)
+    wave = 3e-4 * rng.standard_normal(len(T))
+    for beat in range(4 * SECONDS - 1):
+        at, length = beat * RATE // 4, RATE // 11
+        ring = np.sin(2 * np.pi * 900 * T[:length]) * (beat % 3 > 0) + 0.5 * rng.standard_normal(length)
+        wave[at : at + length] += 0.3 * ring * np.exp(-T[:length] / 0.018)
+    return wave.astype(np.float32)[:, None]
+
+
+def syllables() -> Sound:
+    """Buzzes through two moving resonances, with pauses, as a formant synthesiser speaks."""
+    rng = np.random.default_rng(11)
+    wave, at = 1e-4 * rng.standard_normal(len(T)), 0.2
+    while at < SECONDS - 1:
+        length = int(rng.uniform(0.12, 0.35) * RATE)
+        buzz = np.diff(np.floor(np.cumsum(np.linspace(130, 105, length)) / RATE), prepend=0)
+        for formant, width in ((rng.uniform(300, 800), 80), (rng.uniform(900, 2400), 120)):
+            pole = np.exp(-np.pi * width / RATE)
+            buzz = signal.lfilter([1], [1, -2 * pole * np.cos(2 * np.pi * formant / RATE), pole**2], buzz)
+        start = int(at * RATE)
+        wave[start : start + length] += 0.3 * buzz / np.abs(buzz).max() * np.hanning(length) ** 0.3
+        at += length / RATE + (rng.uniform(0.3, 0.6) if rng.random() < 0.2 else 0.03)
+    return wave.astype(np.float32)[:, None]
+
+
+def stereo() -> Sound:
+    """Syllables left of the middle, wind right of it."""
+    voice, noise = syllables(), wind()
+    return np.concatenate((voice + 0.2 * noise, 0.4 * voice + 0.6 * noise), axis=1)
+
+
+SOUNDS: dict[str, Callable[[], Sound]] = {
+    "tones": tones,
+    "wind": wind,
+    "ticks": ticks,
+    "syllables": syllables,
+    "stereo": stereo,
+}
+
+
+@pytest.fixture(scope="module")
+def marked() -> dict[str, Sound]:
+    return {name: embed(make(), RATE, KEY, PAYLOAD) for name, make in SOUNDS.items()}
+
+
+def through_aac(sound: Sound, rate: int, folder: Path, *bitrates: int) -> Sound:
+    for bitrate in bitrates:
+        path = folder / f"{bitrate}.m4a"
+        with Delivery(path, rate=rate, channels=sound.shape[1], audio_bitrate=bitrate) as out:
+            out.sound(sound)
+        sound = whole_sound(path)
+    return sound
+
+
+def payload_in(sound: Sound, rate: int = RATE) -> int | None:
+    return detect(sound, rate, [KEY], thorough=False).payload
+
+
+@pytest.mark.parametrize("name", SOUNDS)
+def test_payload_survives_delivery_and_a_second_encode(
+    name: str, marked: dict[str, Sound], tmp_path: Path
+) -> None:
+    reading = detect(through_aac(marked[name], RATE, tmp_path, 192_000, 96_000), RATE, [OTHER, KEY])
+    assert reading.found
+    assert (reading.payload, reading.key_id) == (PAYLOAD, "k1")
+    assert reading.p_false < 1e-7
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "voice/librispeech_test_other/**/*.flac",
+        "voice/librispeech_train_clean/**/*.flac",
+        "audio/music/147793*.ogg",
+        "audio/music/admiralbob77*.ogg",
+        "audio/music/Kevin*.ogg",
+    ],
+)
+def test_payload_survives_in_real_recordings(pattern: str, shared_data: Path, tmp_path: Path) -> None:
+    for path in sorted(shared_data.glob(pattern)):
+        sound = whole_sound(path, rate=RATE)[: 10 * RATE]
+        if len(sound) >= 8 * RATE:
+            break
+    else:
+        pytest.skip(f"no recording of 8 s under {pattern}")
+    again = through_aac(embed(sound, RATE, KEY, PAYLOAD), RATE, tmp_path, 192_000, 96_000)
+    assert payload_in(again) == PAYLOAD
+
+
+@pytest.mark.parametrize("name", ["wind", "syllables", "ticks"])
+def test_payload_survives_a_crop(name: str, marked: dict[str, Sound], tmp_path: Path) -> None:
+    coded = through_aac(marked[name], RATE, tmp_path, 96_000)
+    assert payload_in(coded[int(1.3 * RATE) + 17 : int(7.3 * RATE)]) == PAYLOAD
+
+
+def test_payload_survives_downmix_channel_loss_and_gain(marked: dict[str, Sound]) -> None:
+    sound = marked["stereo"]
+    assert payload_in(sound.mean(axis=1, keepdims=True)) == PAYLOAD
+    assert payload_in(sound[:, :1]) == PAYLOAD
+    assert payload_in(sound[:, 1:]) == PAYLOAD
+    assert payload_in(sound * np.array([[0, 0.25]], np.float32)) == PAYLOAD
+    assert payload_in(-0.25 * sound) == PAYLOAD
+
+
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 192_000])
+def test_payload_survives_another_rate(rate: int, marked: dict[str, Sound]) -> None:
+    common = np.gcd(rate, RATE)
+    sound = signal.resample_poly(marked["wind"], rate // common, RATE // common).astype(np.float32)
+    assert payload_in(sound, rate) == PAYLOAD
+
+
+@pytest.mark.parametrize("ratio", [0.955, 1.04])
+def test_thorough_search_follows_a_change_of_speed(ratio: float, marked: dict[str, Sound]) -> None:
+    old = marked["wind"][:, 0]
+    places = np.arange(int(len(old) / ratio)) * ratio
+    faster = np.interp(places, np.arange(len(old)), old).astype(np.float32)[:, None]
+    assert payload_in(faster) is None
+    reading = detect(faster, RATE, [KEY])
+    assert reading.payload == PAYLOAD
+    assert reading.p_false < 1e-6
+    assert reading.geometry is not None
+    assert reading.geometry["speed"] == pytest.approx(ratio, abs=0.004)
+
+
+def test_half_marked_sound_says_which_half(marked: dict[str, Sound]) -> None:
+    half = np.concatenate((marked["wind"], wind()[::-1]))
+    reading = detect(half, RATE, [KEY], thorough=False)
+    assert reading.payload == PAYLOAD
+    found = [segment.found for segment in reading.segments]
+    assert len(found) == 2 * SECONDS
+    assert all(found[: SECONDS - 1])
+    assert sum(found[SECONDS + 1 :]) <= 1
+
+
+def test_wrong_key_and_unmarked_sound_read_nothing(marked: dict[str, Sound]) -> None:
+    assert payload_in(marked["tones"]) == PAYLOAD
+    assert not detect(marked["tones"], RATE, [OTHER]).found
+    nothing = detect(tones(), RATE, [KEY, OTHER])
+    assert (nothing.found, nothing.payload, nothing.key_id, nothing.p_false) == (False, None, None, 1.0)
+
+
+def test_many_wrong_keys_read_nothing(marked: dict[str, Sound]) -> None:
+    keys = [MarkKey(str(n), n.to_bytes(32, "big")) for n in range(12)]
+    assert not detect(marked["syllables"], RATE, keys, thorough=False).found
+    assert detect(marked["syllables"], RATE, [*keys, KEY], thorough=False).key_id == "k1"
+
+
+def test_silence_stays_silent_and_peaks_stay_in_scale() -> None:
+    sound = wind()
+    sound *= 0.999 / np.abs(sound).max()
+    sound[4 * RATE : 5 * RATE] = 0
+    marked = embed(sound, RATE, KEY, PAYLOAD)
+    assert not marked[4 * RATE + RATE // 50 : 5 * RATE - RATE // 50].any()
+    assert np.abs(marked).max() <= 1
+    assert payload_in(marked) == PAYLOAD
+
+
+def test_mark_stays_under_the_sound() -> None:
+    sound = wind()
+    residual = embed(sound, RATE, KEY, PAYLOAD) - sound
+    assert 15 < 10 * np.log10(np.square(sound).sum() / np.square(residual).sum()) < 40
+    _, _, before = signal.stft(sound[:, 0], RATE, nperseg=2400)
+    _, _, change = signal.stft(residual[:, 0], RATE, nperseg=2400)
+    audible = np.abs(before) > 1e-3 * np.abs(before).max()
+    assert np.quantile(np.abs(change[audible]) / np.abs(before[audible]), 0.9) < 0.5
+
+
+def test_shape_rate_and_dead_channels_are_kept() -> None:
+    sound = np.zeros((8 * 44_100, 6), np.float32)
+    sound[:, 2] = signal.resample_poly(wind()[:, 0], 147, 160)[: len(sound)]
+    marked = embed(sound, 44_100, KEY, PAYLOAD)
+    assert (marked.shape, marked.dtype) == (sound.shape, np.float32)
+    assert not marked[:, [0, 1, 3, 4, 5]].any()
+    assert payload_in(marked, 44_100) == PAYLOAD
+
+
+@pytest.mark.parametrize(
+    ("sound", "rate", "why"),
+    [
+        (wind()[: int((MIN_SECONDS - 0.1) * RATE)], RATE, "too short to carry a mark"),
+        (np.zeros((6 * RATE, 2), np.float32), RATE, "silent"),
+        (np.full((6 * RATE, 1), np.nan, np.float32), RATE, "not numbers"),
+        (np.full((6 * RATE, 1), np.inf, np.float32), RATE, "not numbers"),
+        (np.zeros(6 * RATE, np.float32), RATE, "shape"),
+        (wind(), 4_000, "8 to 192 kHz"),
+        (np.eye(6 * RATE, 1, dtype=np.float32), RATE, "too empty"),
+    ],
+)
+def test_sounds_that_cannot_carry_a_mark_are_refused(sound: Sound, rate: int, why: str) -> None:
+    with pytest.raises(BadMedia, match=why):
+        embed(sound, rate, KEY, PAYLOAD)
+
+
+def test_detecting_in_short_or_silent_sound_finds_nothing() -> None:
+    assert not detect(wind()[:100], RATE, [KEY]).found
+    assert not detect(np.zeros((6 * RATE, 2), np.float32), RATE, [KEY]).found
+    assert not detect(np.zeros((0, 1), np.float32), RATE, [KEY]).found
+    with pytest.raises(BadMedia):
+        detect(np.full((RATE, 1), np.nan, np.float32), RATE, [KEY])

@@ -15,7 +15,7 @@ from core.media.clip import Clip, Frame, Picture, VideoTrack
 from safety.likeness import detectors, quality, recogniser, threshold
 from safety.likeness.faces import Detector, Face
 from safety.likeness.recogniser import Recogniser, Vectors
-from safety.likeness.tracks import Track, Tracks, View
+from safety.likeness.tracks import Sighting, Track, Tracks, View
 
 _RATE = 4
 _SHORT = 24
@@ -121,7 +121,7 @@ class Likeness:
         from core.media import read
 
         wanted = sampled(video)
-        tracks = Tracks(self._measure, self._embed)
+        tracks = Tracks(_sight, self._embed)
         seen = 0
         for frame in read.frames(path, want=wanted.__contains__):
             tracks.see(frame, self._find(frame, seen), lasts=float(1 / video.fps))
@@ -134,10 +134,6 @@ class Likeness:
         fine = number % _FINELY_EVERY == 0
         return self._detector.find(frame.rgb, long_side=_SEARCHED_FINELY if fine else _SEARCHED)
 
-    def _measure(self, picture: Picture, face: Face) -> quality.Quality:
-        chip = recogniser.chip(picture, face)
-        return quality.Quality(face.size, quality.sharpness(chip), quality.turn(face))
-
     def _embed(self, picture: Picture, face: Face) -> Vectors:
         return self._recognise.embed(picture, [recogniser.refined(picture, face, self._detector)])
 
@@ -148,7 +144,7 @@ class Likeness:
         face = max(faces, key=lambda found: found.size)
         if sum(other.size > _BYSTANDER * face.size for other in faces) > 1:
             raise BadEnrolment("more than one person is in the picture")
-        seen = self._measure(picture, face)
+        seen = quality.measured(face, recogniser.chip(picture, face))
         if seen.size < _ENROL_SIZE:
             raise BadEnrolment(f"the face is {seen.size:.0f} px wide, less than {_ENROL_SIZE:.0f}")
         if seen.sharpness < _ENROL_SHARPNESS:
@@ -163,6 +159,11 @@ def _centroid(template: Template) -> Vectors:
     if vectors.ndim != 2 or vectors.shape[1] != 128 or not len(vectors) or not np.isfinite(vectors).all():
         raise Unavailable(f"The face template of {template.identity} cannot be used.")
     return recogniser.unit(recogniser.unit(vectors).mean(0, keepdims=True))
+
+
+def _sight(frame: Frame, face: Face) -> Sighting:
+    chip = recogniser.chip(frame.rgb, face)
+    return Sighting(frame, face, quality.measured(face, chip), quality.look(chip))
 
 
 def _thresholds(gallery: Sequence[Template], tracks: int) -> list[float]:
@@ -181,26 +182,27 @@ def _matches(
     if not views:
         return []
     scores = np.concatenate([view.vector for view in views]) @ centroids.T
-    found = []
-    for person in np.flatnonzero(scores.max(0) >= np.array(least)).tolist():
-        best = int(scores[:, person].argmax())
-        score = float(scores[best, person])
-        found.append(_finding(track, views[best], gallery[person].identity, score, least[person]))
-    return found
+    return [
+        _finding(views, scores[:, person], gallery[person].identity, least[person])
+        for person in np.flatnonzero(scores.max(0) >= np.array(least)).tolist()
+    ]
 
 
-def _finding(track: Track, view: View, identity: str, score: float, least: float) -> Finding:
+def _finding(views: Sequence[View], scores: Vectors, identity: str, least: float) -> Finding:
+    """Report a person from the first to the last view that matches, with the best one as evidence."""
+    matching = [view for view, score in zip(views, scores, strict=True) if score >= least]
+    best = views[int(scores.argmax())]
     return Finding(
         kind="likeness",
         identity=identity,
-        score=score,
+        score=float(scores.max()),
         threshold=least,
-        start=track.start,
-        end=track.end,
+        start=matching[0].start,
+        end=matching[-1].end,
         track="video",
-        box=view.box,
-        frame=view.frame,
-        quality=view.quality.grade,
+        box=best.box,
+        frame=best.frame,
+        quality=best.quality.grade,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import ModelMissing
+from core.errors import ModelMissing, Unavailable
 from core.finding import Model
 
 Values = npt.NDArray[np.float32]
@@ -37,5 +37,9 @@ class Network:
         self._outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, values: Values) -> dict[str, Values]:
-        """Run the network once and return its outputs by name."""
-        return dict(zip(self._outputs, self._session.run(None, {self._input: values}), strict=True))
+        """Run the network once and return its outputs by name; raises `Unavailable` when it cannot run."""
+        try:
+            outputs = self._session.run(None, {self._input: values})
+        except Exception as error:
+            raise Unavailable(f"{self.model.name} failed: {error}") from error
+        return dict(zip(self._outputs, outputs, strict=True))

@@ -1,4 +1,8 @@
-"""Follow faces through a clip and keep, for every second of a track, its best view as a vector."""
+"""Follow faces through a clip and keep the best view of every stretch of a track as a vector.
+
+A stretch ends after a second, and as soon as the face looks like another one: when somebody takes the
+place of somebody else, both are embedded.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +10,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
 from core.media.clip import Frame, Picture
 from safety.likeness.faces import Face, overlap
 from safety.likeness.quality import Quality
 from safety.likeness.recogniser import Vectors
 
-_WINDOW = 1.0
+_STRETCH = 1.0
+_SAME_LOOK = 0.8
 _LOST = 0.8  # seconds; a face may be missed in two samples and still be the same track
 _LEAST_OVERLAP = 0.25
 _CUT = 32.0  # mean difference of thumbnails, of 255
@@ -20,8 +26,10 @@ _CUT = 32.0  # mean difference of thumbnails, of 255
 
 @dataclass(frozen=True, slots=True, eq=False)
 class View:
-    """A face in one frame; `vector` is (1, 128)."""
+    """The best frame of a stretch from `start` to `end` in seconds; `vector` is (1, 128)."""
 
+    start: float
+    end: float
     frame: int
     box: tuple[int, int, int, int]
     quality: Quality
@@ -30,18 +38,19 @@ class View:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """A face in a frame that is still held."""
+    """A face in a frame that is still held; `look` is what `quality.look` makes of it."""
 
     frame: Frame
     face: Face
     quality: Quality
+    look: npt.NDArray[np.float32]
 
 
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face from `start` to `end` in seconds; `views` holds its best view of every second.
+    """One face from `start` to `end` in seconds, with a view for each of its stretches.
 
-    `best` is the best sighting since `since`; it becomes a view when its second is over.
+    `best` is the best sighting since `since`, `last` the latest; `best` becomes a view with the stretch.
     """
 
     start: float
@@ -49,18 +58,19 @@ class Track:
     box: tuple[float, float, float, float]
     views: list[View] = field(default_factory=list)
     best: Sighting | None = None
+    last: Sighting | None = None
     since: float = 0.0
 
 
-Measure = Callable[[Picture, Face], Quality]
+Sight = Callable[[Frame, Face], Sighting]
 Embed = Callable[[Picture, Face], Vectors]
 
 
 class Tracks:
     """All tracks of a clip; frames come in order and at most one per open track is held."""
 
-    def __init__(self, measure: Measure, embed: Embed) -> None:
-        self._measure, self._embed = measure, embed
+    def __init__(self, sight: Sight, embed: Embed) -> None:
+        self._sight, self._embed = sight, embed
         self._open: list[Track] = []
         self._done: list[Track] = []
         self._thumbnail: Picture | None = None
@@ -78,19 +88,20 @@ class Tracks:
                 self._open.append(track)
             else:
                 free.remove(track)
+            self._consider(track, self._sight(frame, face))
             track.box, track.end = face.box, frame.time + lasts
-            self._consider(track, frame, face)
 
     def finish(self) -> list[Track]:
         """Close what is open and return all tracks, earliest first."""
         self._close(self._open)
         return sorted(self._done, key=lambda track: track.start)
 
-    def _consider(self, track: Track, frame: Frame, face: Face) -> None:
-        if frame.time - track.since >= _WINDOW:
+    def _consider(self, track: Track, seen: Sighting) -> None:
+        changed = track.last is not None and float(track.last.look @ seen.look) < _SAME_LOOK
+        if changed or seen.frame.time - track.since >= _STRETCH:
             self._keep(track)
-            track.since = frame.time
-        seen = Sighting(frame, face, self._measure(frame.rgb, face))
+            track.since = seen.frame.time
+        track.last = seen
         if track.best is None or seen.quality.grade > track.best.quality.grade:
             track.best = seen
 
@@ -100,7 +111,7 @@ class Tracks:
             return
         vector = self._embed(best.frame.rgb, best.face)
         box = _inside(best.face.box, best.frame.rgb)
-        track.views.append(View(best.frame.index, box, best.quality, vector))
+        track.views.append(View(track.since, track.end, best.frame.index, box, best.quality, vector))
 
     def _close(self, tracks: Sequence[Track]) -> None:
         for track in list(tracks):

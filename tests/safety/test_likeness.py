@@ -112,6 +112,16 @@ def test_two_people_are_told_apart_in_one_clip(
     assert finding.box[0] < 240
 
 
+def test_one_who_takes_a_strangers_place_for_a_moment_is_found(
+    likeness: Likeness, template: Template, tmp_path: Path
+) -> None:
+    theirs, own = (pasted(portrait(person, size=256)) for person in (STRANGER, PROTECTED))
+    clip = clip_of(tmp_path / "l.mkv", [theirs] * 12 + [own] * 4 + [theirs] * 14)
+    (finding,) = likeness.screen(clip, [template]).findings
+    assert finding.start == pytest.approx(1.5, abs=0.3)
+    assert finding.end == pytest.approx(2.0, abs=0.3)
+
+
 def test_a_rolled_face_is_found(likeness: Likeness, template: Template, tmp_path: Path) -> None:
     upright = pasted(portrait(PROTECTED, size=256))
     turned = cv2.warpAffine(upright, cv2.getRotationMatrix2D((328, 248), 35, 1.0), (704, 480))

@@ -7,24 +7,29 @@ from core.media.clip import Frame, Picture
 from safety.likeness.faces import Face
 from safety.likeness.quality import Quality
 from safety.likeness.recogniser import Vectors
-from safety.likeness.tracks import Track, Tracks
+from safety.likeness.tracks import Sighting, Track, Tracks
 
 Box = tuple[float, float, float, float]
 
 
-def face(x: float, y: float = 20, side: float = 40) -> Face:
-    return Face((x, y, side, side), 0.9, np.zeros((5, 2), np.float32))
+def face(x: float, y: float = 20, side: float = 40, score: float = 0.9) -> Face:
+    return Face((x, y, side, side), score, np.zeros((5, 2), np.float32))
 
 
 def followed(scenes: list[tuple[int, list[Face]]], *, rate: float = 4) -> tuple[list[Track], list[int]]:
-    """Follow faces through frames of one grey level each; the quality is the face's own size."""
+    """Follow faces through frames of one grey level each; the larger the better, and faces of a low
+    score look different."""
     embedded: list[int] = []
 
     def embed(picture: Picture, face: Face) -> Vectors:
         embedded.append(int(picture[0, 0, 0]))
         return np.full((1, 128), face.box[0], np.float32)
 
-    tracks = Tracks(lambda _, found: Quality(found.size, 0.3, 0.0), embed)
+    def sight(frame: Frame, found: Face) -> Sighting:
+        look = np.array((1, 0) if found.score > 0.8 else (0, 1), np.float32)
+        return Sighting(frame, found, Quality(found.size, 0.3, 0.0), look)
+
+    tracks = Tracks(sight, embed)
     for index, (grey, faces) in enumerate(scenes):
         rgb = np.full((90, 160, 3), grey, np.uint8)
         tracks.see(Frame(index, index / rate, rgb), faces, lasts=1 / rate)
@@ -52,6 +57,16 @@ def test_every_second_gives_its_best_view() -> None:
     ((track,), embedded) = followed([(i, [face(10, side=side)]) for i, side in enumerate(sizes)])
     assert [view.frame for view in track.views] == [1, 5]
     assert embedded == [1, 5]
+
+
+def test_somebody_who_takes_another_ones_place_for_a_moment_is_embedded_too() -> None:
+    one, other = face(10, side=40), face(10, side=30, score=0.6)
+    ((track,), _) = followed([(9, [shown]) for shown in (one, one, other, one)])
+    assert [(view.start, view.end, view.frame) for view in track.views] == [
+        (0.0, 0.5, 0),
+        (0.5, 0.75, 2),
+        (0.75, 1.0, 3),
+    ]
 
 
 @pytest.mark.parametrize(

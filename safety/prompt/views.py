@@ -1,0 +1,210 @@
+"""Readings of a prompt: as written, and with disguises taken off, each mapped back to the caller's text.
+
+Order matters: marks and widths go first, then look-alike letters, then digits for letters and spaced
+letters, then encodings; what an encoding hid is read in the same way again.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from safety.prompt import decode
+from safety.prompt.confusables import LEET, LOOKALIKES
+from safety.prompt.language import english_share
+
+_ZERO_WIDTH = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+_WORD = re.compile(r"\S+")
+_SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,]{1,3}[^\W\d_](?![^\W_])){3,}")
+_LEET_WORD = re.compile(r"[\w@$!|+]+")
+_MEASURE = re.compile(r"\d+(?:k|d|g|x|p|s|h|m|mm|cm|km|am|pm|hz|fps|th)|\d*(?:1st|2nd|3rd)", re.IGNORECASE)
+_CODED_INSIDE = re.compile(r"[A-Za-z][013457@$!|+]+[A-Za-z]")
+_ROUNDS = 12
+_PLAUSIBLE = 0.2
+SHOWN = 8
+"""How many views a record of facts carries."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A reading: character i of `text` comes from characters starts[i] to ends[i] of the caller's text."""
+
+    name: str
+    text: str
+    starts: tuple[int, ...]
+    ends: tuple[int, ...]
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """Say where a part of this reading stands in the caller's text."""
+        return min(self.starts[start:end]), max(self.ends[start:end])
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """All views of a prompt; `plain` is the one with most disguises off, `obfuscated` if there were any.
+
+    `guesses` are views that any text has (rot13, backwards); only long words found in them mean anything.
+    """
+
+    views: tuple[View, ...]
+    guesses: tuple[View, ...]
+    plain: View
+    obfuscated: bool
+
+
+Piece = tuple[str, int, int]
+"""Some text and the place in the previous view that it replaces."""
+
+
+def read(text: str) -> Reading:
+    """Take the disguises off a prompt; linear in its length."""
+    raw = View("text", text, tuple(range(len(text))), tuple(range(1, len(text) + 1)))
+    views = [raw, *_undisguised(raw, "")]
+    level = views
+    for _ in range(_ROUNDS):
+        deeper = _rewritten(level[-4], "decoded", decode.decoded(level[-4].text))
+        if deeper.text == level[-4].text:
+            break
+        level = [deeper, *_undisguised(deeper, "decoded_")]
+        views += level
+    inner = views[-1]
+    guesses = (_rot13(inner), _backwards(inner))
+    plausible = [guess for guess in guesses if _reads_better(guess.text, inner.text)]
+    plain = plausible[0] if plausible else inner
+    obfuscated = (
+        bool(plausible) or any(view.name.startswith("decoded") for view in views) or _disguised(views)
+    )
+    return Reading(tuple(_distinct(views)), guesses, plain, obfuscated)
+
+
+def folded(text: str) -> str:
+    """Fold a name or a term in the way in which views are folded, in lower case."""
+    return "".join(_fold(character) for character in text).lower()
+
+
+def _undisguised(view: View, prefix: str) -> Iterator[View]:
+    """Take one kind of disguise off after the other; case stays, since base64 needs it."""
+    steps: tuple[tuple[str, Callable[[str], Iterable[Piece]]], ...] = (
+        ("folded", _folds),
+        ("skeleton", _skeletons),
+        ("joined", _joins),
+        ("unleeted", _unleets),
+    )
+    for name, step in steps:
+        view = _rewritten(view, prefix + name, step(view.text))
+        yield view
+
+
+def _rewritten(view: View, name: str, pieces: Iterable[Piece]) -> View:
+    """Put pieces in place of parts of a view; a piece as long as its part is mapped character by character."""
+    text: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+    for piece, start, end in pieces:
+        text += [view.text[at:start], piece]
+        starts += view.starts[at:start]
+        ends += view.ends[at:start]
+        if len(piece) == end - start:
+            starts += view.starts[start:end]
+            ends += view.ends[start:end]
+        elif piece:
+            first, last = view.origin(start, end)
+            starts += [first] * len(piece)
+            ends += [last] * len(piece)
+        at = end
+    text.append(view.text[at:])
+    return View(name, "".join(text), (*starts, *view.starts[at:]), (*ends, *view.ends[at:]))
+
+
+def _fold(character: str) -> str:
+    if character.isascii():
+        return character
+    if character in _ZERO_WIDTH or unicodedata.category(character) == "Cf":
+        return ""
+    wide = unicodedata.normalize("NFKD", character)
+    if unicodedata.category(wide[0]) == "Mn" and 0x300 <= ord(wide[0]) <= 0x36F:
+        return ""
+    return "".join(part for part in wide if not 0x300 <= ord(part) <= 0x36F)
+
+
+def _folds(text: str) -> Iterator[Piece]:
+    for place, character in enumerate(text):
+        fold = _fold(character)
+        if fold != character:
+            yield fold, place, place + 1
+
+
+def _skeletons(text: str) -> Iterator[Piece]:
+    """Read look-alikes as Latin letters in words that become wholly Latin by it."""
+    if text.isascii():
+        return
+    for match in _WORD.finditer(text):
+        word = match[0]
+        latin = word.translate(LOOKALIKES)
+        if latin != word and latin.isascii():
+            yield latin, match.start(), match.end()
+
+
+def _joins(text: str) -> Iterator[Piece]:
+    for match in _SPACED.finditer(text):
+        gaps = [gap.span() for gap in re.finditer(r"[\W_]+", match[0])]
+        narrow = min(end - start for start, end in gaps)
+        for start, end in gaps:
+            yield (" " if end - start > narrow else ""), match.start() + start, match.start() + end
+
+
+def _unleets(text: str) -> Iterator[Piece]:
+    """Read digits and signs as letters inside words that have letters too."""
+    for match in _LEET_WORD.finditer(text):
+        word = match[0].rstrip("!")
+        plain = word.translate(LEET)
+        letters = sum(character.isalpha() for character in word)
+        if plain != word and plain.isalpha() and letters and plain.isascii() and not _MEASURE.fullmatch(word):
+            yield plain, match.start(), match.start() + len(word)
+
+
+def _rot13(view: View) -> View:
+    return View("rot13", codecs.encode(view.text, "rot13"), view.starts, view.ends)
+
+
+def _backwards(view: View) -> View:
+    return View("reversed", view.text[::-1], view.starts[::-1], view.ends[::-1])
+
+
+def _reads_better(guess: str, text: str) -> bool:
+    return english_share(guess) >= max(_PLAUSIBLE, 2 * english_share(text))
+
+
+def _disguised(views: Sequence[View]) -> bool:
+    """Whether disguises were taken off that ordinary typing does not put on."""
+    raw, fold, skeleton, joined, unleeted = (view.text for view in views[:5])
+    hidden = any(unicodedata.category(character) == "Cf" or _styled(character) for character in raw)
+    stacked = sum(0x300 <= ord(character) <= 0x36F for character in unicodedata.normalize("NFC", raw))
+    mixed = any(re.search("[A-Za-z]", fold[start:end]) for _, start, end in _skeletons(fold))
+    coded = sum(bool(_CODED_INSIDE.search(joined, start, end)) for _, start, end in _unleets(joined))
+    return (
+        hidden
+        or stacked >= 3
+        or mixed
+        or joined != skeleton
+        or (coded >= 3 and coded >= len(unleeted.split()) / 5)
+    )
+
+
+def _styled(character: str) -> bool:
+    """Whether this is a letter in another width or typeface, which no keyboard gives by itself."""
+    return not character.isascii() and unicodedata.decomposition(character).startswith(
+        ("<wide>", "<font>", "<circle>")
+    )
+
+
+def _distinct(views: Iterable[View]) -> Iterator[View]:
+    seen: set[str] = set()
+    for view in views:
+        if view.text not in seen:
+            seen.add(view.text)
+            yield view

@@ -1,0 +1,22 @@
+"""Clause windows: harm buried between harmless sentences is scored on its own."""
+
+from __future__ import annotations
+
+import re
+
+MAX_WINDOWS = 12
+_CLAUSE = re.compile(r"[^.!?;:\n。！？]{1,400}(?:[.!?;:\n。！？]+|(?=\s)|$)|[^.!?;:\n。！？]{1,400}")
+_MIN_WORDS = 4
+
+
+def windows(text: str) -> tuple[str, ...]:
+    """Split a text into itself and its sentences, at most 13 in all; short sentences join their neighbour."""
+    clauses = [clause.strip() for clause in _CLAUSE.findall(text) if clause.strip()]
+    budget = len(text) / MAX_WINDOWS
+    joined: list[str] = []
+    for clause in clauses:
+        if joined and (len(joined[-1].split()) < _MIN_WORDS or len(joined[-1]) < budget):
+            joined[-1] = f"{joined[-1]} {clause}"
+        else:
+            joined.append(clause)
+    return (text, *joined) if len(joined) > 1 else (text,)

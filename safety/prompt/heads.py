@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ import numpy.typing as npt
 
 from core.errors import ModelMissing
 from core.finding import Model
-from core.models import file_sha256
 from safety.prompt.encoder import Vectors
 
 Register = Literal["video", "audio"]
@@ -77,9 +77,10 @@ def shipped() -> Path:
 def load(path: Path) -> tuple[Heads, Model]:
     """Read what `to_bytes` wrote; raise `ModelMissing` where it is not there or not readable."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        content = path.read_bytes()
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
             names: Sequence[str] = file["names"].tolist()
             heads = Heads(tuple(names), file["weight"].astype(np.float32), file["bias"], file["scale"])
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise ModelMissing(f"the heads of the prompt classifier at {path.name} cannot be read") from error
-    return heads, Model(path.name, file_sha256(path))
+    return heads, Model(path.name, hashlib.sha256(content).hexdigest())

@@ -44,13 +44,17 @@ class Alignment:
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return np.asarray(cv2.warpAffine(picture, affine, (width, height), flags=flags)), width, height
 
-    def measure(self, straight: Plane, wide: float, high: float, held: pattern.Layout) -> Complex:
-        """Measure the bins of a layout in a straightened picture that spans `wide` x `high`, (608,) complex."""
+    def transform(self, straight: Plane, wide: float, high: float) -> Complex:
+        """Measure all waves in a straightened picture that spans `wide` x `high`, before the shift."""
         turned = np.rot90(straight, self.quarters)
         turned = turned[:, ::-1] if self.flip else turned
         if self.quarters % 2:
             wide, high = high, wide
-        found = pattern.project(np.ascontiguousarray(turned), held.bins, wide, high)
+        return pattern.transform(np.ascontiguousarray(turned), wide, high)
+
+    def measure(self, picture: Plane, wide: float, high: float, held: pattern.Layout) -> Complex:
+        """Measure a layout in a picture of `wide` x `high` pixels of analysis, (608,) complex."""
+        found = pattern.pick(self.transform(*self.straighten(picture, wide, high)), held.bins)
         ramp = np.exp(-2j * np.pi * (held.bins @ np.array(self.shift)) / TILE)
         return np.asarray(found * ramp, np.complex128)
 

@@ -59,27 +59,29 @@ _NOTHING = MarkReading(track="video", found=False, payload=None, p_false=1.0)
 def _readings(gathered: Gathered, keys: Sequence[MarkKey], thorough: bool) -> Iterator[_Found]:
     if not keys:
         return
-    total, wide, high = gathered.total, gathered.wide, gathered.high
     tries = len(keys) * len(pattern.GRIDS)
     if thorough:
         tries = len(keys) * (len(pattern.GRIDS) * len(TURNS) + search.BENDS * search.STARTS)
+    total = gathered.total
     for (quarters, flip), grid, key in product(TURNS if thorough else TURNS[:1], pattern.GRIDS, keys):
-        alignment = Alignment(grid=grid, quarters=quarters, flip=flip)
-        yield from _read(alignment.straighten(total, wide, high), alignment, key, tries)
+        yield from _read(gathered, total, Alignment(grid=grid, quarters=quarters, flip=flip), key, tries)
     if not thorough:
         return
     for matrix in search.bends(search.spectrum(total)):
         for start in search.starts(total, matrix, keys):
-            picture = start.alignment.straighten(total, wide, high)
-            yield from _read(picture, start.alignment, start.key, tries)
+            yield from _read(gathered, total, start.alignment, start.key, tries)
+
+
+def _soft(gathered: Gathered, picture: Plane, alignment: Alignment, key: MarkKey) -> evidence.Soft:
+    held = pattern.layout(key, alignment.grid)
+    return evidence.soften(alignment.measure(picture, gathered.wide, gathered.high, held), held)
 
 
 def _read(
-    picture: tuple[Plane, float, float], alignment: Alignment, key: MarkKey, tries: int
+    gathered: Gathered, total: Plane, alignment: Alignment, key: MarkKey, tries: int
 ) -> Iterator[_Found]:
-    """Decode one alignment of a straightened picture; yields at most one reading."""
-    held = pattern.layout(key, alignment.grid)
-    soft = evidence.soften(alignment.measure(*picture, held), held)
+    """Decode one alignment; yields at most one reading."""
+    soft = _soft(gathered, total, alignment, key)
     payload = code.decode(soft.data)
     if payload is None:
         return
@@ -91,11 +93,10 @@ def _read(
 
 def _segments(gathered: Gathered, found: _Found) -> Iterator[Segment]:
     """Say slot by slot whether the payload that was found is there; neighbours that agree are joined."""
-    held, word = pattern.layout(found.key, found.alignment.grid), pattern.symbols(found.payload)
+    word = pattern.symbols(found.payload)
     joined: Segment | None = None
     for slot in gathered.slots:
-        picture = found.alignment.straighten(slot.total, gathered.wide, gathered.high)
-        soft = evidence.soften(found.alignment.measure(*picture, held), held)
+        soft = _soft(gathered, slot.total, found.alignment, found.key)
         here = evidence.chance(np.concatenate([soft.data, soft.pilots]), word) < _SEGMENT_CHANCE
         if joined is not None and joined.found != here:
             yield joined

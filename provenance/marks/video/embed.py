@@ -13,13 +13,13 @@ from provenance.marks.video import pattern
 from provenance.marks.video.gather import small_luma
 from provenance.marks.video.pattern import Plane
 
-_FLAT = 0.85
+_FLAT = 0.75
 """Standard deviation of the mark, in luma steps, where the picture is empty."""
-_BUSY = 0.5
+_BUSY = 0.6
 _POWER = 0.6
-_TOP = 4.0
+_TOP = 3.0
 _TARGET = 1.27
-"""Its root mean square over a whole frame, which is 46.05 dB; empty frames stay below."""
+"""Its root mean square over a whole frame at most, which is 46.05 dB."""
 
 
 def embedder(key: MarkKey, payload: int, *, width: int, height: int) -> Callable[[Picture], Picture]:
@@ -45,12 +45,9 @@ def embedder(key: MarkKey, payload: int, *, width: int, height: int) -> Callable
 def _strength(luma: Plane) -> Plane:
     """Say how strong the mark may be at each pixel of a luma plane, in luma steps.
 
-    Texture hides it, but a lone edge beside a smooth surface does not: hence the mean of roots. Dark areas
-    hide more in code values than light ones (Chou and Li 1995).
+    Texture hides it, but a lone edge beside a smooth surface does not: hence the mean of roots, which listens to
+    many small details more than to one large one.
     """
     busy = cv2.blur(np.sqrt(abs(luma - cv2.blur(luma, (5, 5)))), (9, 9))
-    strength = _FLAT + _BUSY * cv2.pow(busy, 2 * _POWER)
-    dark = 1.0 + 0.6 * np.maximum(1.0 - np.sqrt(np.maximum(luma, 0.0) / 100.0), 0.0)
-    strength = np.minimum(strength * dark, _TOP)
-    level = _TARGET / float(np.sqrt(np.mean(strength**2)))
-    return np.asarray(strength * min(level, 1.3), np.float32)
+    strength = np.minimum(_FLAT + _BUSY * cv2.pow(busy, 2 * _POWER), _TOP)
+    return np.asarray(strength * min(1.0, _TARGET / float(np.sqrt(np.mean(strength**2)))), np.float32)

@@ -117,13 +117,17 @@ def draw(key: MarkKey, payload: int, width: int, height: int) -> Plane:
     return np.asarray(picture / np.sqrt(np.sum(held.shape**2) / 2), np.float32)
 
 
-def project(picture: Plane, bins: npt.NDArray[np.int64], wide: float, high: float) -> Complex:
-    """Measure bins (n, 2) in a picture that spans `wide` x `high` units, as (n,) complex."""
+def transform(picture: Plane, wide: float, high: float) -> Complex:
+    """Measure all waves in a picture that spans `wide` x `high` units; `pick` reads the table."""
     columns = _waves(picture.shape[1], wide, _ORDERS[_REACH:]).conj()
     rows = _waves(picture.shape[0], high, _ORDERS).conj()
     # The picture is real, so half the columns are enough and real products are cheaper.
     across = picture @ columns.real + 1j * (picture @ columns.imag)
-    table = (rows.T @ across).astype(np.complex128)
+    return np.asarray(rows.T @ across, np.complex128)
+
+
+def pick(table: Complex, bins: npt.NDArray[np.int64]) -> Complex:
+    """Read bins (n, 2) from a transform, as (n,) complex."""
     kx, ky = bins.T
     found = table[np.where(kx < 0, -ky, ky) + _REACH, abs(kx)]
     return np.asarray(np.where(kx < 0, found.conj(), found), np.complex128)

@@ -37,11 +37,17 @@ def spectrum(picture: Plane) -> Plane:
     """Return the power at each frequency relative to its neighbourhood, (1024, 1024), mean about 1."""
     rows, columns = (min(side, _SIDE) for side in picture.shape)
     cut = picture[:rows, :columns]
-    window = np.outer(np.hanning(rows + 2)[1:-1], np.hanning(columns + 2)[1:-1]).astype(np.float32)
+    window = np.outer(_taper(rows), _taper(columns))
     power = abs(np.fft.fft2(cut * window, (_SIDE, _SIDE))) ** 2
     power = power.astype(np.float32)
     local = cv2.blur(power, (33, 33), borderType=cv2.BORDER_REFLECT)
-    return np.asarray(np.minimum(power / (local + 1e-9), 12.0), np.float32)
+    return np.asarray(np.minimum(power / (local + 1e-9), 8.0), np.float32)
+
+
+def _taper(length: int) -> Plane:
+    """Fade the outer 5 % at both ends: a wider fade would blur the few tiles of a crop into each other."""
+    edge = np.minimum(np.arange(length) + 0.5, length - np.arange(length) - 0.5)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(edge / (0.05 * length), 1.0)), np.float32)
 
 
 def _energy(power: Plane, waves: npt.NDArray[np.float32]) -> Floats:
@@ -55,34 +61,31 @@ def _energy(power: Plane, waves: npt.NDArray[np.float32]) -> Floats:
 
 def _bent(matrices: Floats, bins: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """Return where bins (n, 2) go under bends (m, 2, 2), as (m, n, 2) cycles a pixel."""
-    inverse = np.linalg.inv(matrices)
-    return np.asarray(np.einsum("nj,mji->mni", bins / TILE, inverse), np.float32)
+    return np.asarray(np.matmul(bins / TILE, np.linalg.inv(matrices)), np.float32)
 
 
-def _families() -> Iterator[Floats]:
-    """Yield stacks (m, 2, 2) of bends: scaled and rotated a little, then stretched."""
+def _family() -> Floats:
+    """List the shapes (m, 2, 2) of bends that are tried at every scale: turned a little, or stretched."""
     cos, sin = np.cos(_ANGLES), np.sin(_ANGLES)
-    rotations = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
-    for scale in _SCALES:
-        yield scale * rotations
+    turned = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], -2)
     root = np.sqrt(_ASPECTS)
-    stretches = np.zeros((len(root), 2, 2))
-    stretches[:, 0, 0], stretches[:, 1, 1] = root, 1 / root
-    for scale in _SCALES:
-        yield scale * stretches
+    stretched = np.zeros((len(root), 2, 2))
+    stretched[:, 0, 0], stretched[:, 1, 1] = root, 1 / root
+    return np.concatenate([turned, stretched])
 
 
 def bends(power: Plane) -> list[Floats]:
     """Return the few most promising bends (2, 2), best first."""
     lattice = pattern.lattice()
-    coarse = lattice[np.hypot(*lattice.T) <= _COARSE_RADIUS]
-    tried = [(matrices, _energy(power, _bent(matrices, coarse))) for matrices in _families()]
-    matrices = np.concatenate([stack for stack, _ in tried])
-    energy = np.concatenate([found for _, found in tried])
+    shapes = _family()
+    waves = _bent(shapes, lattice[np.hypot(*lattice.T) <= _COARSE_RADIUS])
+    energy = np.stack([_energy(power, waves / np.float32(scale)) for scale in _SCALES])
     best: list[Floats] = []
-    for index in np.argsort(-energy)[:400]:
-        if all(abs(matrices[index] - other).max() > 0.012 * abs(other).max() for other in best):
-            best.append(matrices[index])
+    for index in np.argsort(-energy, axis=None)[:400]:
+        scale, shape = np.unravel_index(index, energy.shape)
+        matrix = _SCALES[scale] * shapes[shape]
+        if all(abs(matrix - other).max() > 0.012 * abs(other).max() for other in best):
+            best.append(matrix)
         if len(best) == 4 * BENDS:
             break
     refined = [_refine(power, matrix, lattice) for matrix in best]
@@ -116,11 +119,14 @@ def starts(picture: Plane, matrix: Floats, keys: Sequence[MarkKey]) -> list[Star
     """Return the keys and alignments of one bend at which the pilots agree best, best first."""
     found: list[Start] = []
     straight = Alignment(grid=pattern.ANALYSIS, matrix=matrix).straighten(picture, 0.0, 0.0)
-    for key, grid, (quarters, flip) in product(keys, pattern.GRIDS, TURNS):
-        held = pattern.layout(key, grid)
-        turned = Alignment(grid=grid, quarters=quarters, flip=flip, matrix=matrix)
-        surface = _surface(turned.measure(*straight, held), held)
-        found += [Start(value, key, replace(turned, shift=shift)) for value, shift in _peaks(surface)]
+    for quarters, flip in TURNS:
+        turned = Alignment(grid=pattern.ANALYSIS, quarters=quarters, flip=flip, matrix=matrix)
+        table = turned.transform(*straight)
+        for key, grid in product(keys, pattern.GRIDS):
+            held = pattern.layout(key, grid)
+            surface = _surface(pattern.pick(table, held.bins), held)
+            placed = replace(turned, grid=grid)
+            found += [Start(value, key, replace(placed, shift=shift)) for value, shift in _peaks(surface)]
     return sorted(found, key=lambda start: -start.agreement)[: STARTS * len(keys)]
 
 

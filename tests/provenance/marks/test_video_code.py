@@ -107,6 +107,6 @@ def test_the_pattern_measured_is_the_pattern_drawn(width: int, height: int) -> N
     assert abs(float(drawn.std()) - 1.0) < 0.02
     grid = pattern.grid_for(width, height)
     held = pattern.layout(key, grid)
-    found = pattern.project(drawn, held.bins, *pattern.span(width, height, grid))
+    found = pattern.pick(pattern.transform(drawn, *pattern.span(width, height, grid)), held.bins)
     agree = np.sign((found * held.wave.conj()).real) == pattern.symbols(payload)
     assert agree.mean() > 0.97

@@ -2,7 +2,7 @@
 
 from safety.prompt.convert import build
 from safety.prompt.gazetteer import ProtectedName
-from safety.prompt.reader import Modality, PromptReader
+from safety.prompt.reader import PromptReader
 from safety.prompt.text import MAX_CHARACTERS, checked_text
 
-__all__ = ["MAX_CHARACTERS", "Modality", "PromptReader", "ProtectedName", "build", "checked_text"]
+__all__ = ["MAX_CHARACTERS", "PromptReader", "ProtectedName", "build", "checked_text"]

@@ -21,11 +21,10 @@ _TOKEN = re.compile(r"[^\W_]+")
 
 @dataclass(frozen=True, slots=True)
 class ProtectedName:
-    """A protected identity and what it is called."""
+    """A protected identity and all that it is called."""
 
     id: str
-    name: str
-    aliases: tuple[str, ...] = ()
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +97,7 @@ def built_in() -> tuple[Name, ...]:
 def protected(names: Iterable[ProtectedName]) -> Iterator[Name]:
     """Give the spellings of protected identities; capitals do not matter for them."""
     for one in names:
-        for spelling in (one.name, *one.aliases):
+        for spelling in one.names:
             yield Name("protected", one.id, tokens(spelling), capital=False)
 
 

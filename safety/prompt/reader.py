@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from core.decision import CATEGORIES
 from core.finding import Model
@@ -17,8 +18,6 @@ from safety.prompt.language import identify
 from safety.prompt.text import checked_text
 from safety.prompt.windows import windows
 
-Modality = Literal["video", "audio", "soundtrack"]
-
 
 @dataclass(frozen=True, slots=True)
 class PromptReader:
@@ -26,24 +25,19 @@ class PromptReader:
 
     encoder: Encoder
     heads: Heads
-    names: Gazetteer
     models: tuple[Model, ...]
 
     @classmethod
-    def load(cls, models_dir: Path, *, protected: Sequence[ProtectedName] = ()) -> PromptReader:
+    def load(cls, models_dir: Path) -> PromptReader:
         """Load the models from `models_dir`, digests checked; raise `ModelMissing` where one is not there."""
         encoder = Encoder.load(models_dir)
         trained, model = heads.load(heads.shipped())
-        reader = cls(encoder, trained, Gazetteer({}), (*encoder.models, model))
-        return reader.protecting(protected)
+        return cls(encoder, trained, (*encoder.models, model))
 
-    def protecting(self, names: Sequence[ProtectedName]) -> PromptReader:
-        """Return a reader that knows these protected names; the models are shared, so this is cheap."""
-        return replace(self, names=Gazetteer.of((*gazetteer.built_in(), *gazetteer.protected(names))))
-
-    def read(self, text: str, *, modality: Modality) -> dict[str, Any]:
+    def read(self, text: str, *, modality: str, protected: Sequence[ProtectedName] = ()) -> dict[str, Any]:
         """Read a prompt and return {text, language, scores, hits, entities} for the policies.
 
+        `modality` is "video", "audio" or "soundtrack"; `protected` are the identities to look for by name.
         Spans count characters of `text` without surrounding space. Raises `BadPrompt`, and `Unavailable`
         where the classifier fails.
         """
@@ -61,5 +55,10 @@ class PromptReader:
             "language": asdict(language),
             "scores": dict.fromkeys(CATEGORIES, 0.0) | scores,
             "hits": lexicon.hits(reading),
-            "entities": self.names.entities(reading, text),
+            "entities": _names(tuple(protected)).entities(reading, text),
         }
+
+
+@lru_cache(maxsize=4)
+def _names(protected: tuple[ProtectedName, ...]) -> Gazetteer:
+    return Gazetteer.of((*gazetteer.built_in(), *gazetteer.protected(protected)))

@@ -22,7 +22,7 @@ from safety.prompt import PromptReader, ProtectedName, corpus
 from safety.prompt.convert import ENCODER, build
 from safety.prompt.heads import shipped
 
-MAREN = ProtectedName("identity-1", "Maren Holt", ("M. J. Holt", "Holtie"))
+MAREN = ProtectedName("identity-1", ("Maren Holt", "M. J. Holt", "Holtie"))
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def reader(models: Path) -> PromptReader:
-    return PromptReader.load(models, protected=[MAREN])
+    return PromptReader.load(models)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def pack() -> Pack:
 
 
 def decided(reader: PromptReader, pack: Pack, text: str, modality: Any = "video") -> Decision:
-    return pack.decide("prompt", filled("prompt", reader.read(text, modality=modality)))
+    return pack.decide("prompt", filled("prompt", reader.read(text, modality=modality, protected=[MAREN])))
 
 
 # Each harmful prompt stands beside an ordinary one in nearly the same words.
@@ -149,7 +149,7 @@ def test_the_register_of_film_work_passes(reader: PromptReader, pack: Pack) -> N
 
 def test_spans_of_names_point_into_the_original(reader: PromptReader) -> None:
     text = "Wide shot: Ｍａｒｅｎ\u200b Holt's dog, then HOLTIE again"
-    found = reader.read(text, modality="video")["entities"]
+    found = reader.read(text, modality="video", protected=[MAREN])["entities"]
     assert {entity["id"] for entity in found} == {"identity-1"}
     assert {text[entity["start"] : entity["end"]] for entity in found} == {"Ｍａｒｅｎ\u200b Holt", "HOLTIE"}
     assert all(entity["consent"] == "" for entity in found)
@@ -157,14 +157,14 @@ def test_spans_of_names_point_into_the_original(reader: PromptReader) -> None:
 
 @pytest.mark.parametrize("text", ["marenholt", "Maren walks", "The holt of an otter", "Marena Holtz"])
 def test_part_of_a_name_is_not_the_name(reader: PromptReader, text: str) -> None:
-    assert reader.read(text, modality="video")["entities"] == []
+    assert reader.read(text, modality="video", protected=[MAREN])["entities"] == []
 
 
-def test_other_names_can_be_protected_without_loading_again(reader: PromptReader) -> None:
-    other = reader.protecting([ProtectedName("identity-2", "Tomas Ek")])
-    assert other.encoder is reader.encoder
-    read = other.read("Tomas Ek meets Maren Holt", modality="video")
-    assert [entity["id"] for entity in read["entities"]] == ["identity-2"]
+def test_each_reading_knows_the_names_of_its_own_time(reader: PromptReader) -> None:
+    text = "Tomas Ek meets Maren Holt"
+    for protected in ([MAREN], [ProtectedName("identity-2", ("Tomas Ek",))], []):
+        read = reader.read(text, modality="video", protected=protected)
+        assert [entity["id"] for entity in read["entities"]] == [name.id for name in protected]
 
 
 def test_facts_are_what_policies_declare(reader: PromptReader) -> None:

@@ -149,6 +149,8 @@ class Identity(SQLModel, table=True):
     id: str = Field(primary_key=True)
     name: str = Field(index=True)
     aliases: list[str] = Field(default_factory=list, sa_column=_json())
+    registered_by: str = ""
+    """The partner who registered them and may grant itself consents; empty: the operator alone grants."""
     created_ms: int = _ms()
     erased: bool = False
 

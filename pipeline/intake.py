@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from sqlmodel import Session, col, func, select
 
@@ -55,7 +55,9 @@ class Ask:
     source: str | None = None
 
 
-def submit(session: Session, tools: Tools, partner_id: str, ask: Ask, *, key: str | None = None) -> tuple[Job, bool]:
+def submit(
+    session: Session, tools: Tools, partner_id: str, ask: Ask, *, key: str | None = None
+) -> tuple[Job, bool]:
     """Store a request and answer it, with whether it was already there under this idempotency key."""
     partner = _partner(session, partner_id)
     digest = hashlib.sha256(json.dumps(asdict(ask), sort_keys=True).encode()).hexdigest()
@@ -102,7 +104,9 @@ def cancel(session: Session, tools: Tools, job_id: str, *, actor: str) -> Job:
     now_ms = milliseconds(tools.clock.now())
     if state is State.HELD or job.lease_until_ms < now_ms:
         move(session, job.id, state, State.CANCELLED, now_ms=now_ms, cancel=True)
-        record(session, Event(tag=Tag.CLIP_CANCELLED, actor=actor, partner=job.partner, job=job.id), tools.clock)
+        record(
+            session, Event(tag=Tag.CLIP_CANCELLED, actor=actor, partner=job.partner, job=job.id), tools.clock
+        )
     else:
         # A worker is at it; its next tick or its next step ends it.
         job.cancel = True
@@ -118,7 +122,9 @@ def withdraw(session: Session, tools: Tools, job_id: str, *, actor: str, reason:
     if job.state != State.RELEASED:
         raise Conflict(f"The request is {job.state}; only a released clip can be withdrawn.")
     move(session, job.id, State.RELEASED, State.WITHDRAWN, now_ms=milliseconds(tools.clock.now()))
-    event = Event(tag=Tag.CLIP_WITHDRAWN, actor=actor, partner=job.partner, job=job.id, private={"reason": reason})
+    event = Event(
+        tag=Tag.CLIP_WITHDRAWN, actor=actor, partner=job.partner, job=job.id, private={"reason": reason}
+    )
     record(session, event, tools.clock)
     session.refresh(job)
     return job
@@ -175,8 +181,13 @@ def _checked(session: Session, tools: Tools, partner: Partner, ask: Ask) -> Job:
     _check_identities(session, ask.identities)
     _check_quota(session, tools, partner)
     now_ms = milliseconds(tools.clock.now())
-    asked = {name: value for name, value in asdict(ask).items() if name not in {"prompt", "project", "territory"}}
-    asked |= {"engine": ask.engine or tools.settings.engine, "seed": secrets.randbits(31) if ask.seed is None else ask.seed}
+    asked = {
+        name: value for name, value in asdict(ask).items() if name not in {"prompt", "project", "territory"}
+    }
+    asked |= {
+        "engine": ask.engine or tools.settings.engine,
+        "seed": secrets.randbits(31) if ask.seed is None else ask.seed,
+    }
     asked |= {"identities": list(ask.identities), "references": list(ask.references)}
     return Job(
         id=new_id("clip"),
@@ -200,7 +211,9 @@ def _check_measures(ask: Ask, tools: Tools) -> None:
     limits = tools.engine(ask.engine or tools.settings.engine).limits
     if not 0 < ask.seconds <= limits.max_seconds:
         raise BadInput(f"seconds must be above 0 and at most {limits.max_seconds:g} for this engine.")
-    if ask.picture and not (64 <= ask.width and 64 <= ask.height and ask.width * ask.height <= limits.max_pixels):
+    if ask.picture and not (
+        ask.width >= 64 and ask.height >= 64 and ask.width * ask.height <= limits.max_pixels
+    ):
         raise BadInput(f"The picture must be at least 64x64 and at most {limits.max_pixels} pixels.")
     if ask.picture and not 1 <= ask.fps <= 60:
         raise BadInput("fps must be between 1 and 60.")
@@ -209,7 +222,9 @@ def _check_measures(ask: Ask, tools: Tools) -> None:
 def _check_references(session: Session, partner_id: str, ask: Ask) -> None:
     if len(ask.references) > MAX_REFERENCES:
         raise BadInput(f"At most {MAX_REFERENCES} references are accepted.")
-    wanted: Sequence[tuple[str, set[str]]] = [(reference, {"picture", "voice"}) for reference in ask.references]
+    wanted: Sequence[tuple[str, set[str]]] = [
+        (reference, {"picture", "voice"}) for reference in ask.references
+    ]
     if ask.source:
         wanted = [*wanted, (ask.source, {"video"})]
     for name, kinds in wanted:
@@ -231,6 +246,8 @@ def _check_quota(session: Session, tools: Tools, partner: Partner) -> None:
     lately = session.exec(mine.where(col(Job.created_ms) > now_ms - 60_000)).one()
     if lately >= partner.per_minute:
         raise TooMany(f"At most {partner.per_minute} requests a minute are accepted.")
-    unfinished = session.exec(mine.where(col(Job.state).not_in([str(state) for state in FINAL | {State.HELD}]))).one()
+    unfinished = session.exec(
+        mine.where(col(Job.state).not_in([str(state) for state in FINAL | {State.HELD}]))
+    ).one()
     if unfinished >= partner.at_once:
         raise TooMany(f"At most {partner.at_once} unfinished requests are accepted.")

@@ -29,10 +29,22 @@ class Enrolled:
     vectors: Vectors
 
 
-def add_identity(session: Session, vault: Vault, name: str, aliases: Sequence[str], clock: Clock) -> Identity:
+def add_identity(
+    session: Session,
+    vault: Vault,
+    name: str,
+    aliases: Sequence[str],
+    clock: Clock,
+    *,
+    registered_by: str = "",
+) -> Identity:
     """Register a person under a new id, with a key of their own."""
     person = Identity(
-        id=new_id("person"), name=name, aliases=list(aliases), created_ms=milliseconds(clock.now())
+        id=new_id("person"),
+        name=name,
+        aliases=list(aliases),
+        registered_by=registered_by,
+        created_ms=milliseconds(clock.now()),
     )
     session.add(person)
     session.flush()
@@ -51,7 +63,15 @@ def find_identity(session: Session, name_or_id: str) -> Identity | None:
 
 
 def enrol(
-    session: Session, vault: Vault, identity: str, kind: Kind, tier: str, vectors: Vectors, *, actor: str, clock: Clock
+    session: Session,
+    vault: Vault,
+    identity: str,
+    kind: Kind,
+    tier: str,
+    vectors: Vectors,
+    *,
+    actor: str,
+    clock: Clock,
 ) -> None:
     """Store templates of a person, sealed under that person's key."""
     wrapped = _key(session, identity)
@@ -80,7 +100,9 @@ def gallery(session: Session, vault: Vault, kind: Kind, tier: str) -> list[Enrol
     usable = [row for row in rows if row.tier == tier]
     lost = {row.identity for row in rows} - {row.identity for row in usable}
     if lost:
-        raise ModelMissing(f"{len(lost)} people are enrolled for another {kind} tier than {tier}; enrol them again.")
+        raise ModelMissing(
+            f"{len(lost)} people are enrolled for another {kind} tier than {tier}; enrol them again."
+        )
     return [Enrolled(row.identity, _vectors(session, vault, row)) for row in usable]
 
 

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from audits.log.proof import prove
+from audits.log.format import open_checkpoint
+from audits.log.proof import prove, read_leaf, verify_proof
 from audits.log.writer import LogKey, index_of
 from core.clock import iso
 from core.state import State
 from core.store import Store
 from core.tables import Job, Manifest
-from provenance.verify import LogProof, Record
+from provenance.verdict import LogProof, Record
 
 _PUBLIC = {State.RELEASED, State.WITHDRAWN}
 
@@ -38,9 +40,9 @@ class Books:
         """Find the record a manifest names."""
         return self._found(col(Manifest.label) == label)
 
-    def _found(self, condition: object) -> Record | None:
+    def _found(self, condition: ColumnElement[bool]) -> Record | None:
         with self.store.reading() as session:
-            row = session.exec(select(Manifest, Job).join(Job).where(condition)).first()  # type: ignore[call-overload]  # a column expression
+            row = session.exec(select(Manifest, Job).join(Job).where(condition)).first()
             if row is None:
                 return None
             manifest, job = row
@@ -65,10 +67,15 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
 
 
 def prover(folder: Path, key: LogKey) -> Callable[[int], LogProof]:
-    """Make the function with which the verifier checks that a record is in the public log."""
+    """Make the function with which the verifier checks that a record is in the public log.
+
+    It reads public files only, and checks the proof it made as a stranger would.
+    """
 
     def proved(index: int) -> LogProof:
-        proof = prove(folder, key.verifier, index)
-        return LogProof(included=True, index=index, size=proof.size, checkpoint=proof.checkpoint)
+        proof = prove(folder, key.vkey, index)
+        leaf = read_leaf(folder, open_checkpoint(proof.note, key.vkey).size, index)
+        checkpoint = verify_proof(proof.render(), leaf, key.vkey)
+        return LogProof(included=True, index=index, size=checkpoint.size, checkpoint=proof.note)
 
     return proved

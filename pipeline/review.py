@@ -36,7 +36,9 @@ def latest_ruling(session: Session, job_id: str) -> Ruling:
     return found
 
 
-def decide(session: Session, job_id: str, verdict: Verdict, *, reviewer: str, reason: str, clock: Clock) -> Job:
+def decide(
+    session: Session, job_id: str, verdict: Verdict, *, reviewer: str, reason: str, clock: Clock
+) -> Job:
     """Approve, reject, or send back to be checked again; raise `Conflict` when it is not held.
 
     A grave decision takes two different reviewers to approve; the first approval leaves it held.
@@ -90,7 +92,9 @@ def _note(
 
 def _enough(session: Session, ruling: Ruling) -> bool:
     decision: Decision = from_json(ruling.decision)
-    approvals = session.exec(select(Review).where(Review.ruling == ruling.id, col(Review.approve).is_(True))).all()
+    approvals = session.exec(
+        select(Review).where(Review.ruling == ruling.id, col(Review.approve).is_(True))
+    ).all()
     return len({review.reviewer for review in approvals}) >= (2 if decision.grave else 1)
 
 

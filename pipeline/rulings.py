@@ -19,7 +19,8 @@ from policies.engine import Pack
 def prompt_facts(session: Session, job: Job, reading: dict[str, Any], *, now_ms: int) -> dict[str, Any]:
     """Join what the prompt reader saw with who asks and what they are allowed."""
     entities = [
-        entity | {"consent": _covering(session, job, entity["id"], now_ms) if entity["kind"] == "protected" else ""}
+        entity
+        | {"consent": _covering(session, job, entity["id"], now_ms) if entity["kind"] == "protected" else ""}
         for entity in reading["entities"]
     ]
     identities = [
@@ -46,12 +47,15 @@ def screen_facts(
                 "status": sighting.status,
                 "detail": sighting.detail,
                 "tier": sighting.tier,
-                "models": [asdict(model) for model in sighting.screening.models] if sighting.screening else [],
+                "models": [asdict(model) for model in sighting.screening.models]
+                if sighting.screening
+                else [],
             }
             for sighting in seen
         ],
         "matches": [
-            _match(asdict(finding)) | {"consent": resolve(session, job, finding.identity, {finding.kind}, now_ms)}
+            _match(asdict(finding))
+            | {"consent": resolve(session, job, finding.identity, {finding.kind}, now_ms)}
             for screening in screenings
             for finding in screening.findings
         ],
@@ -71,7 +75,9 @@ def never_blind(decision: Decision, seen: Sequence[Sighting], needed: set[Kind])
     if not blind or decision.outcome != "allow":
         return decision
     names = " and ".join(sorted(blind))
-    return replace(decision, outcome="hold", rules=(*decision.rules, _gate_fault(f"The {names} detector saw nothing.")))
+    return replace(
+        decision, outcome="hold", rules=(*decision.rules, _gate_fault(f"The {names} detector saw nothing."))
+    )
 
 
 def fault(stage: Stage, pack: Pack, why: str) -> Decision:

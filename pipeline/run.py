@@ -59,7 +59,11 @@ def _claimed(tools: Tools, holder: str, job_id: str | None) -> Job | None:
         job = claim(session, holder=holder, now_ms=now_ms, lease_ms=lease_ms, job_id=job_id)
         if job is not None and job.attempts > 1:
             facts = {"state": job.state, "attempt": job.attempts}
-            record_event(session, Event(tag=Tag.JOB_RECLAIMED, actor=f"worker:{holder}", job=job.id, facts=facts), tools.clock)
+            record_event(
+                session,
+                Event(tag=Tag.JOB_RECLAIMED, actor=f"worker:{holder}", job=job.id, facts=facts),
+                tools.clock,
+            )
         session.commit()
     return job
 
@@ -122,7 +126,9 @@ def _ruling_row(job: Job, done: Done, now_ms: int) -> Ruling:
     )
 
 
-def _event(session: Session, tools: Tools, job: Job, holder: str, tag: Tag, facts: dict[str, Any], done: Done) -> Any:
+def _event(
+    session: Session, tools: Tools, job: Job, holder: str, tag: Tag, facts: dict[str, Any], done: Done
+) -> Any:
     rule = done.ruling.rules[0].id if done.ruling and done.ruling.rules else None
     event = Event(tag=tag, actor=f"worker:{holder}", partner=job.partner, job=job.id, rule=rule, facts=facts)
     return record_event(session, event, tools.clock)

@@ -14,11 +14,11 @@ from typing import Any, Literal, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
-from core.errors import GreenlightError, ModelMissing
+from core.errors import GreenlightError, ModelMissing, TimedOut, Unavailable
 from core.finding import Screening
 from core.media.clip import Clip
 from pipeline.consents import Kind
-from pipeline.people import Enrolled
+from pipeline.people import Enrolled, Vectors
 
 Status = Literal["ok", "missing", "failed", "timed_out"]
 
@@ -34,14 +34,34 @@ class Sighting:
     screening: Screening | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """What came of a person's references: `vectors` is (n, d) float32; `refused` pairs a file with why."""
+
+    vectors: Vectors
+    accepted: tuple[str, ...]
+    refused: tuple[tuple[str, str], ...]
+
+
 class Detector(Protocol):
     """A detector as the screen step sees it; `look` starts it and returns at once."""
 
-    name: Kind
-    tier: str
+    @property
+    def name(self) -> Kind:
+        """What it looks for."""
+        ...
+
+    @property
+    def tier(self) -> str:
+        """The models it looks with."""
+        ...
 
     def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
         """Start looking for the gallery's people in a clip."""
+        ...
+
+    def enrol(self, references: Sequence[Path]) -> Enrolment:
+        """Make templates of a person's references; raises `BadEnrolment` when none is good enough."""
         ...
 
 
@@ -64,6 +84,17 @@ class ChildDetector:
         future: Future[Screening] = self.pool.schedule(_look, args=work, timeout=self.seconds)
         return future
 
+    def enrol(self, references: Sequence[Path]) -> Enrolment:
+        """Make templates of a person's references; raises `BadEnrolment` when none is good enough."""
+        work = (self.target, self.models_dir, self.tier, list(references))
+        future: Future[Enrolment] = self.pool.schedule(_enrol, args=work, timeout=self.seconds)
+        try:
+            return future.result()
+        except (FutureTimeout, TimeoutError) as error:
+            raise TimedOut(f"The {self.name} detector did not answer within {self.seconds:.0f} s.") from error
+        except ProcessExpired as error:
+            raise Unavailable(f"The {self.name} detector's process ended with {error.exitcode}.") from error
+
 
 def child_pool() -> ProcessPool:
     """Make the pool that detectors share: one child for each, started when first needed."""
@@ -71,7 +102,10 @@ def child_pool() -> ProcessPool:
 
 
 def sightings(
-    detectors: Sequence[Detector], clip: Clip, galleries: dict[Kind, list[Enrolled] | GreenlightError], seconds: float
+    detectors: Sequence[Detector],
+    clip: Clip,
+    galleries: dict[Kind, list[Enrolled] | GreenlightError],
+    seconds: float,
 ) -> list[Sighting]:
     """Run every detector on a clip; whatever goes wrong becomes a status, never an exception."""
     started = [(detector, _started(detector, clip, galleries[detector.name])) for detector in detectors]
@@ -112,7 +146,10 @@ def _awaited(detector: Detector, future: Future[Screening] | Exception, seconds:
 def _failed(detector: Detector, error: Exception, detail: str = "") -> Sighting:
     status: Status = "missing" if isinstance(error, ModelMissing) else "failed"
     return Sighting(
-        detector=detector.name, tier=detector.tier, status=status, detail=detail or f"{type(error).__name__}: {error}"
+        detector=detector.name,
+        tier=detector.tier,
+        status=status,
+        detail=detail or f"{type(error).__name__}: {error}",
     )
 
 
@@ -125,5 +162,13 @@ def _loaded(target: str, models_dir: Path, tier: str) -> tuple[Any, Any]:
 
 def _look(target: str, models_dir: Path, tier: str, clip: Clip, people: list[tuple[str, Any]]) -> Screening:
     detector, template = _loaded(target, models_dir, tier)
-    screening: Screening = detector.screen(clip, [template(identity, vectors) for identity, vectors in people])
+    screening: Screening = detector.screen(
+        clip, [template(identity, vectors) for identity, vectors in people]
+    )
     return screening
+
+
+def _enrol(target: str, models_dir: Path, tier: str, references: list[Path]) -> Enrolment:
+    detector, _ = _loaded(target, models_dir, tier)
+    made = detector.enrol(references)
+    return Enrolment(made.vectors, tuple(made.accepted), tuple(made.refused))

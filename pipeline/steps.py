@@ -82,12 +82,22 @@ def generate(job: Job, tools: Tools, tick: Tick) -> Done:
         digest = file_sha256(clip.path)
         name = tools.blobs.put("private", _blob(job, "mezzanine.mkv"), clip.path)
     checkpoint = asdict(engine.identity())
-    made = {"engine": checkpoint, "asked": _measures(asked), "got": _measures(shot), "mezzanine_sha256": digest}
+    made = {
+        "engine": checkpoint,
+        "asked": _measures(asked),
+        "got": _measures(shot),
+        "mezzanine_sha256": digest,
+    }
     return Done(
         to=State.GENERATED,
         values={"mezzanine": name},
         got=made,
-        events=((Tag.CLIP_GENERATED, {"engine": checkpoint["name"], "checkpoint": checkpoint["sha256"], "mezzanine": digest}),),
+        events=(
+            (
+                Tag.CLIP_GENERATED,
+                {"engine": checkpoint["name"], "checkpoint": checkpoint["sha256"], "mezzanine": digest},
+            ),
+        ),
     )
 
 
@@ -161,7 +171,9 @@ def release(job: Job, tools: Tools, tick: Tick) -> Done:
     report = tools.verify(path, job.id)
     if report.verdict != "verified":
         # Not a refusal by policy: the gate made a file that it cannot stand for, so it stays private.
-        raise Unavailable(f"The finished file does not verify ({report.verdict}): {'; '.join(report.reasons)}")
+        raise Unavailable(
+            f"The finished file does not verify ({report.verdict}): {'; '.join(report.reasons)}"
+        )
     tick(0.9)
     # A crash after this line leaves a public file that no route serves until the state says released.
     name = tools.blobs.publish(str(job.signed), f"clips/{job.id}{path.suffix}")
@@ -198,7 +210,9 @@ def shot_of(session: Session, job: Job, tools: Tools) -> Shot:
     """Put the engine's task together from what was asked and uploaded."""
     uploads = [session.get_one(Upload, reference) for reference in job.ask["references"]]
     source = session.get_one(Upload, job.ask["source"]) if job.ask.get("source") else None
-    measures = {name: job.ask[name] for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")}
+    measures = {
+        name: job.ask[name] for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")
+    }
     return Shot(
         prompt=job.prompt,
         references=tuple(_reference(upload, tools) for upload in uploads),
@@ -217,9 +231,18 @@ def scratch_folder(tools: Tools) -> Iterator[Path]:
 
 
 def _ruled(decision: Decision, to: State, *, held_at: str, got: dict[str, Any] | None = None) -> Done:
-    facts = {"stage": decision.stage, "outcome": decision.outcome, "pack": decision.pack_sha256}
+    facts: dict[str, Any] = {
+        "stage": decision.stage,
+        "outcome": decision.outcome,
+        "pack": decision.pack_sha256,
+    }
     facts |= {"rules": [rule.id for rule in decision.rules], "consents": list(decision.consents)}
-    after = {State.HELD: Tag.CLIP_HELD, State.REFUSED: Tag.CLIP_REFUSED, State.REJECTED: Tag.CLIP_REJECTED, State.CLEARED: Tag.CLIP_CLEARED}
+    after = {
+        State.HELD: Tag.CLIP_HELD,
+        State.REFUSED: Tag.CLIP_REFUSED,
+        State.REJECTED: Tag.CLIP_REJECTED,
+        State.CLEARED: Tag.CLIP_CLEARED,
+    }
     events = ((Tag.POLICY_DECIDED, facts), *(((after[to], {}),) if to in after else ()))
     values = {"held_at": held_at} if to is State.HELD else {}
     return Done(to=to, values=values, got=got or {}, events=events, ruling=decision)
@@ -281,12 +304,18 @@ def _screened(seen: Sequence[Sighting]) -> list[dict[str, Any]]:
 
 
 def _reference(upload: Upload, tools: Tools) -> Reference:
-    kind = "picture" if upload.kind == "picture" else "voice"
-    return Reference(kind, tools.blobs.path("private", upload.blob), upload.sha256)
+    return Reference(
+        "picture" if upload.kind == "picture" else "voice",
+        tools.blobs.path("private", upload.blob),
+        upload.sha256,
+    )
 
 
 def _measures(shot: Shot) -> dict[str, Any]:
-    return {name: getattr(shot, name) for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")}
+    return {
+        name: getattr(shot, name)
+        for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")
+    }
 
 
 def _modality(job: Job) -> str:
@@ -301,4 +330,3 @@ def _blob(job: Job, name: str) -> str:
 
 def _now(tools: Tools) -> int:
     return milliseconds(tools.clock.now())
-

@@ -20,6 +20,7 @@ from pipeline.screening import Detector
 from policies.engine import Pack
 from provenance.manifest import Claim, SignedManifest
 from provenance.mark import Marked
+from provenance.marks import MarkKey
 from provenance.verify import Report
 
 
@@ -46,10 +47,13 @@ class Tools:
     detectors: Sequence[Detector]
     mark: Callable[[Clip, Path, int], Marked]
     sign: Callable[[Path, Path, Claim], SignedManifest]
+    mark_keys: Sequence[MarkKey]
     integrate: Callable[[], int]
     """Bring the audit log up to date with the events committed so far; answers its size."""
     verify: Callable[[Path, str], Report]
     """Our public verifier, told which unreleased request may count as a record."""
+    verify_untrusted: Callable[[Path], Report]
+    """The same for a stranger's file, which is read in the sandbox."""
     version: str
     """Of Greenlight, for manifests and receipts."""
     doubles: Mapping[str, str]

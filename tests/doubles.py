@@ -141,8 +141,10 @@ def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **chan
         detectors=(Eyes("likeness"), Eyes("voice")),
         mark=mark,
         sign=sign,
+        mark_keys=(),
         integrate=lambda: 0,
         verify=lambda _path, _job: SimpleNamespace(verdict="verified", reasons=[]),
+        verify_untrusted=lambda _path: SimpleNamespace(verdict="unknown", reasons=[]),
         version="0",
         doubles={"engine": "tiny"},
     )

@@ -101,6 +101,6 @@ def _segments(gathered: Gathered, found: _Found) -> Iterator[Segment]:
         if joined is not None and joined.found != here:
             yield joined
             joined = None
-        joined = Segment(slot.start if joined is None else joined.start, slot.end, here)
+        joined = Segment(slot.start if joined is None else joined.start, slot.end, bool(here))
     if joined is not None:
         yield joined

@@ -1,0 +1,104 @@
+"""Who is calling: partners by API key, people by password. Only argon2 hashes are kept."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Annotated
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from fastapi import Depends, Request
+from sqlmodel import Session
+
+from core.clock import Clock, milliseconds, new_id
+from core.errors import BadInput, Forbidden, NotFound, Unauthenticated
+from core.tables import ApiKey, Partner, Reviewer
+from pipeline.tools import Tools
+
+# API keys carry 192 random bits, so a light hash suffices; passwords get argon2's full default.
+_KEYS = PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1)
+_PASSWORDS = PasswordHasher()
+MIN_PASSWORD = 12
+
+
+def tools_of(request: Request) -> Tools:
+    """Give the parts of the gate that this application was made with."""
+    tools: Tools = request.app.state.tools
+    return tools
+
+
+def new_key(session: Session, partner: str, clock: Clock) -> str:
+    """Make an API key for a partner; this is the only time it can be seen."""
+    if session.get(Partner, partner) is None:
+        raise NotFound("There is no such partner.")
+    public, secret = secrets.token_hex(6), secrets.token_urlsafe(24)
+    row = ApiKey(
+        id=public, partner=partner, secret_hash=_KEYS.hash(secret), created_ms=milliseconds(clock.now())
+    )
+    session.add(row)
+    return f"glk_{public}_{secret}"
+
+
+def add_partner(session: Session, name: str, clock: Clock) -> Partner:
+    """Register a studio."""
+    partner = Partner(id=new_id("partner"), name=name, created_ms=milliseconds(clock.now()))
+    session.add(partner)
+    return partner
+
+
+def add_reviewer(session: Session, name: str, password: str, role: str = "reviewer") -> None:
+    """Register a person who decides on held clips, or change their password."""
+    if len(password) < MIN_PASSWORD:
+        raise BadInput(f"A password needs at least {MIN_PASSWORD} characters.")
+    session.merge(Reviewer(name=name, password_hash=_PASSWORDS.hash(password), role=role))
+
+
+def checked_reviewer(session: Session, name: str, password: str) -> Reviewer:
+    """Find a reviewer by name and password, or raise `Unauthenticated`, taking as long either way."""
+    found = session.get(Reviewer, name)
+    stored = found.password_hash if found else _PASSWORDS.hash("nobody has this password")
+    if not _matches(_PASSWORDS, stored, password) or found is None:
+        raise Unauthenticated("The name or the password is wrong.")
+    return found
+
+
+def calling_partner(request: Request) -> str:
+    """Find the partner whose key came with the request, or raise `Unauthenticated`."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    parts = key.split("_", 2)
+    if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != "glk":
+        raise Unauthenticated
+    with tools_of(request).store.reading() as session:
+        row = session.get(ApiKey, parts[1])
+    if row is None or row.revoked or not _matches(_KEYS, row.secret_hash, parts[2]):
+        raise Unauthenticated
+    return row.partner
+
+
+def signed_in(request: Request) -> Reviewer:
+    """Find the person who is signed in to the console, or raise `Unauthenticated`."""
+    name = request.session.get("reviewer")
+    if name:
+        with tools_of(request).store.reading() as session:
+            found = session.get(Reviewer, name)
+        if found is not None:
+            return found
+    raise Unauthenticated("Sign in first.")
+
+
+def checked_form(request: Request, token: str) -> None:
+    """Refuse a form that did not come from our own page (CSRF)."""
+    if not secrets.compare_digest(token, request.session.get("form_token", secrets.token_hex())):
+        raise Forbidden("This form is stale; load the page again.")
+
+
+def _matches(hasher: PasswordHasher, stored: str, given: str) -> bool:
+    try:
+        return hasher.verify(stored, given)
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+GateTools = Annotated[Tools, Depends(tools_of)]
+CallingPartner = Annotated[str, Depends(calling_partner)]
+SignedIn = Annotated[Reviewer, Depends(signed_in)]

@@ -1,0 +1,37 @@
+"""The command line: `greenlight`."""
+
+from __future__ import annotations
+
+import typer
+
+from api.cli import audit, files, make, models, people, policy, review
+from api.cli.log import quiet
+
+app = typer.Typer(
+    name="greenlight",
+    help="The safety-and-provenance gate around generative video and audio.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for module in (make, files):
+    module.add_to(app)
+app.add_typer(people.enroll, name="enroll")
+app.add_typer(people.partner, name="partner")
+app.add_typer(people.consent, name="consent")
+app.add_typer(review.app, name="review")
+app.add_typer(audit.app, name="audit")
+app.add_typer(policy.app, name="policy")
+app.add_typer(models.app, name="models")
+
+
+@app.callback()
+def _main(
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Show the log of the machinery."),
+) -> None:
+    quiet(verbose=verbose)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,163 @@
+"""Query the audit log, prove and check it, bundle evidence, run preemptive suites."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli import local
+from api.cli.show import Exit, Json, answer, told
+from audits.bundle import write_bundle
+from audits.log.check import check as check_log
+from audits.log.format import parse_verifier_key
+from audits.log.proof import SUFFIX, prove
+from audits.log.writer import log_key
+from audits.preemptive.suites import run as run_suite
+from audits.queries import csv_lines, events, json_lines
+from core.errors import BadInput
+from core.events import Event, Tag, record
+from pipeline.tools import Tools
+
+app = typer.Typer(no_args_is_help=True, help="The audit log.")
+Folder = Annotated[
+    Path | None, typer.Option("--log", help="Folder of the public log files; empty: this installation's.")
+]
+
+
+@app.command()
+def query(
+    partner: Annotated[str | None, typer.Option(help="Partner id.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this time (UTC).")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
+    tag: Annotated[str | None, typer.Option(help="Such as clip:released.")] = None,
+    state: Annotated[str | None, typer.Option(help="Where the request stands today.")] = None,
+    rule: Annotated[str | None, typer.Option(help="Rule id.")] = None,
+    identity: Annotated[str | None, typer.Option(help="Identity id.")] = None,
+    clip: Annotated[str | None, typer.Option(help="Request id.")] = None,
+    after: Annotated[int, typer.Option(help="Log index to start at.")] = 0,
+    limit: Annotated[int, typer.Option(help="Entries to show.")] = 100,
+    csv: Annotated[bool, typer.Option("--csv", help="Answer as CSV.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find events in the log; the query itself becomes an event."""
+    filters = {
+        "partner": partner,
+        "tag": tag,
+        "state": state,
+        "rule": rule,
+        "identity": identity,
+        "job": clip,
+    }
+    with told():
+        tools = local.open_tools()
+        tools.integrate()
+        with tools.store.reading() as session:
+            page = events(session, since=since, until=until, after=after, limit=limit, **filters)
+        _note_query(tools, {name: value for name, value in filters.items() if value})
+    if csv or as_json:
+        for line in (csv_lines if csv else json_lines)(page.entries):
+            typer.echo(line.rstrip("\n"))
+        return
+    rows = [
+        f"{entry.index:>7}  {entry.at}  {entry.tag:<18}  {entry.job or entry.identity or ''}  {entry.rule or ''}"
+        for entry in page.entries
+    ]
+    rows.append(f"log entries {page.start} to {page.end} were looked through")
+    answer({}, "\n".join(rows), as_json=False)
+
+
+@app.command()
+def proof(
+    index: Annotated[int, typer.Argument(help="Log index of the entry.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help=f"File to write; usually *{SUFFIX}.")
+    ] = None,
+) -> None:
+    """Write the inclusion proof of one entry (C2SP tlog-proof)."""
+    with told():
+        tools = local.open_tools()
+        tools.integrate()
+        text = prove(_folder(tools), _key(tools).vkey, index).render()
+    if out is None:
+        typer.echo(text, nl=False)
+    else:
+        out.write_text(text)
+
+
+@app.command()
+def check(
+    log: Folder = None,
+    vkey: Annotated[
+        str | None, typer.Option(help="Verifier key of the log; empty: this installation's.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Re-derive the whole log from its public bytes; exit 1 and say which entry when something was changed."""
+    with told():
+        if (log is None) != (vkey is None):
+            raise BadInput("Give --log and --vkey together.")
+        if log is None or vkey is None:
+            tools = local.open_tools()
+            folder, key = _folder(tools), _key(tools).vkey
+        else:
+            folder, key = log, parse_verifier_key(vkey)
+        report = check_log(folder, key)
+    value = {"ok": report.ok, "size": report.size, "entries": report.entries, "problems": report.problems}
+    lines = [f"[red]{problem}[/red]" for problem in report.problems]
+    lines.append(
+        f"[green]{report.size} entries, all in order[/green]"
+        if report.ok
+        else "[bold red]the log was changed[/]"
+    )
+    answer(value, "\n".join(lines), as_json=as_json)
+    raise typer.Exit(Exit.GOOD if report.ok else Exit.REFUSED)
+
+
+@app.command()
+def bundle(
+    clip: Annotated[str, typer.Argument(help="Request id.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="ZIP file to write.")],
+    as_json: Json = False,
+) -> None:
+    """Write the evidence of one request: events, proofs, receipt, decisions, and a page to read."""
+    with told():
+        tools = local.open_tools()
+        tools.integrate()
+        account = local.account(tools, local.look(tools, clip))
+        papers = {f"{name}.json": json.dumps(value, indent=2).encode() for name, value in account.items()}
+        with tools.store.reading() as session:
+            count = write_bundle(session, _folder(tools), _key(tools).vkey, clip, out, papers=papers)
+    answer({"out": str(out), "events": count}, f"{out}: {count} events", as_json=as_json)
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Argument(help="Name of the suite, such as log-tamper.")],
+    quick: Annotated[bool, typer.Option("--quick", help="A small sample.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a preemptive suite against this code; exit 1 when it falls short."""
+    with told():
+        result = run_suite(suite, quick=quick)
+    answer(json.loads(result.json()), result.markdown(), as_json=as_json)
+    raise typer.Exit(Exit.GOOD if result.passed else Exit.REFUSED)
+
+
+def _folder(tools: Tools) -> Path:
+    return tools.settings.data_dir / "log"
+
+
+def _key(tools: Tools) -> Any:
+    return log_key(tools.settings.data_dir / "keys" / "log", tools.settings.log_origin)
+
+
+def _note_query(tools: Tools, filters: dict[str, Any]) -> None:
+    with tools.store.session() as session:
+        record(
+            session, Event(tag=Tag.AUDIT_QUERIED, actor="operator", facts={"filters": filters}), tools.clock
+        )
+        session.commit()

@@ -1,0 +1,231 @@
+"""Work on single files: the watermarks alone, the manifest alone, what the detectors find, and `verify`."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli import local
+from api.cli.show import Exit, Json, answer, told
+from core.clock import iso, milliseconds
+from core.errors import BadInput
+from core.media.clip import Clip
+from core.media.probe import probe
+from core.media.read import frames, whole_sound
+from pipeline import people
+from pipeline.screening import Sighting, sightings
+from pipeline.steps import needed_detectors
+from pipeline.tools import Tools
+from pipeline.verification import report_json
+from provenance.manifest import Claim, Parent
+from provenance.marks import MarkReading, audio, video
+
+In = Annotated[Path, typer.Argument(help="The file to read; it is never changed.")]
+Out = Annotated[Path, typer.Argument(help="The file to write; it appears whole or not at all.")]
+_GOOD = {"verified", "recovered"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(verify)
+    app.command()(screen)
+    app.command()(mark)
+    app.command()(detect)
+    app.command()(sign)
+
+
+def verify(file: In, as_json: Json = False) -> None:
+    """Say whether a file came from here; exit 0 when verified or recovered, 1 otherwise."""
+    with told():
+        report = local.open_tools().verify_untrusted(local.existing(file))
+    value = report_json(report)
+    answer(value, report_text(value), as_json=as_json)
+    raise typer.Exit(Exit.GOOD if report.verdict in _GOOD else Exit.REFUSED)
+
+
+def report_text(report: dict[str, Any]) -> str:
+    """Write a verification report for a person to read."""
+    colour = (
+        "green"
+        if report["verdict"] in _GOOD
+        else "red"
+        if report["verdict"] in {"tampered", "conflict"}
+        else "yellow"
+    )
+    lines = [f"[bold {colour}]{report['verdict']}[/]", *(f"  {reason}" for reason in report["reasons"])]
+    layers = report["layers"]
+    manifest = layers["manifest"]
+    lines.append(
+        f"  manifest: {manifest['state']}"
+        + (f", signed by {manifest['issuer']}" if manifest["issuer"] else "")
+    )
+    for name, title in (("video_mark", "picture mark"), ("audio_mark", "sound mark")):
+        found = layers[name]
+        if found is not None:
+            said = (
+                f"id {found['payload']}, false with p ≤ {found['p_false']:.1e}"
+                if found["found"]
+                else "not found"
+            )
+            lines.append(f"  {title}: {said}")
+    if layers["record"]:
+        lines.append(f"  record: {layers['record']['id']}, released {layers['record']['released_at']}")
+    if layers["log"]:
+        proof = layers["log"]
+        lines.append(
+            f"  log: entry {proof['index']} of {proof['size']} {'included' if proof['included'] else 'NOT included'}"
+        )
+    return "\n".join(lines)
+
+
+def screen(file: In, as_json: Json = False) -> None:
+    """Say which protected people the detectors find; exit 1 when any, 3 when a detector is missing."""
+    with told():
+        tools = local.open_tools()
+        seen = screened(tools, probe(local.existing(file)))
+    value = _screening(seen)
+    answer(value, _screening_text(value), as_json=as_json)
+    broken = any(sighting.status != "ok" for sighting in seen)
+    raise typer.Exit(Exit.BROKEN if broken else Exit.REFUSED if value["findings"] else Exit.GOOD)
+
+
+def screened(tools: Tools, clip: Clip) -> list[Sighting]:
+    """Run the detectors that a clip needs."""
+    needed = needed_detectors(clip)
+    used = [detector for detector in tools.detectors if detector.name in needed]
+    with tools.store.reading() as session:
+        galleries: dict[Any, Any] = {
+            detector.name: people.gallery(session, tools.vault, detector.name, detector.tier)
+            for detector in used
+        }
+    return sightings(used, clip, galleries, tools.settings.screen_seconds)
+
+
+def _screening(seen: list[Sighting]) -> dict[str, Any]:
+    screenings = [sighting.screening for sighting in seen if sighting.screening is not None]
+    findings = [asdict(finding) for screening in screenings for finding in screening.findings]
+    return {
+        "findings": findings,
+        "unassessable": [asdict(thing) for screening in screenings for thing in screening.unassessable],
+        "tracks": sum(screening.tracks for screening in screenings),
+        "tier": {sighting.detector: sighting.tier for sighting in seen},
+        "models": [asdict(model) for screening in screenings for model in screening.models],
+        "problems": [sighting.detail for sighting in seen if sighting.status != "ok"],
+        "decision": "hold" if findings or any(sighting.status != "ok" for sighting in seen) else "allow",
+    }
+
+
+def _screening_text(value: dict[str, Any]) -> str:
+    lines = [
+        f"{item['kind']} of {item['identity']} from {item['start']:.2f} to {item['end']:.2f} s, "
+        f"score {item['score']:.3f} against {item['threshold']:.3f}"
+        for item in value["findings"]
+    ]
+    lines += [f"unassessable {item['kind']}: {item['why']}" for item in value["unassessable"]]
+    lines += [f"[red]{problem}[/red]" for problem in value["problems"]]
+    return "\n".join(lines) or f"{value['tracks']} tracks, nobody who is protected."
+
+
+def mark(
+    file: In,
+    out: Out,
+    payload: Annotated[str, typer.Option(help="The 64-bit id, 16 hex digits.")],
+    as_json: Json = False,
+) -> None:
+    """Embed the watermarks and encode the file for delivery, without manifest or record."""
+    with told():
+        if len(payload) != 16 or not set(payload) <= set("0123456789abcdefABCDEF"):
+            raise BadInput("The payload is 16 hex digits.")
+        tools = local.open_tools()
+        marked = tools.mark(probe(local.existing(file)), _new(file, out), int(payload, 16))
+    value = {"out": str(out), "video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}
+    answer(
+        value,
+        f"{out}: picture {marked.video}, sound {marked.audio} {' '.join(marked.notes)}",
+        as_json=as_json,
+    )
+
+
+def detect(
+    file: In,
+    only_video: Annotated[bool, typer.Option("--video", help="The picture's mark only.")] = False,
+    only_audio: Annotated[bool, typer.Option("--audio", help="The sound's mark only.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Read the watermarks; exit 1 when none is found."""
+    with told():
+        tools = local.open_tools()
+        clip = probe(local.existing(file))
+        value: dict[str, Any] = {}
+        if clip.video and not only_audio:
+            value["video"] = _timed(lambda: video.detect(frames(file), tools.mark_keys))
+        if clip.audio and not only_video:
+            rate = clip.audio.rate
+            value["audio"] = _timed(lambda: audio.detect(whole_sound(file), rate, tools.mark_keys))
+    lines = [
+        f"{track}: {found['payload'] or 'not found'} (p ≤ {found['p_false']:.1e})"
+        for track, found in value.items()
+    ]
+    answer(value, "\n".join(lines) or "The file has no such track.", as_json=as_json)
+    raise typer.Exit(Exit.GOOD if any(found["found"] for found in value.values()) else Exit.REFUSED)
+
+
+def _timed(read: Any) -> dict[str, Any]:
+    start = time.perf_counter()
+    reading: MarkReading = read()
+    found = asdict(reading)
+    found["payload"] = None if reading.payload is None else f"{reading.payload:016x}"
+    return found | {"elapsed_s": round(time.perf_counter() - start, 3)}
+
+
+def sign(file: In, out: Out, as_json: Json = False) -> None:
+    """Embed a C2PA manifest that says an AI system made this; a manifest the file has is kept as its history."""
+    with told():
+        tools = local.open_tools()
+        signed = tools.sign(local.existing(file), _new(file, out), _claim(tools, file, out.name))
+    answer({"out": str(out), "manifest": signed.label}, f"{out}: {signed.label}", as_json=as_json)
+
+
+def _claim(tools: Tools, file: Path, title: str) -> Claim:
+    clip = probe(file)
+    mime = mimetypes.guess_type(file.name)[0] or "video/mp4"
+    marks = [video.detect(frames(file), tools.mark_keys, thorough=False)] if clip.video else []
+    if clip.audio:
+        marks.append(audio.detect(whole_sound(file), clip.audio.rate, tools.mark_keys, thorough=False))
+    payloads = {reading.track: reading.payload for reading in marks if reading.payload is not None}
+    if len(set(payloads.values())) > 1:
+        raise BadInput("Picture and sound carry different ids.")
+    has_history = tools.verify_untrusted(file).layers["manifest"]["state"] != "none"
+    return Claim(
+        title=title,
+        mime=mime,
+        engine="not stated",
+        engine_version="0",
+        source="composite" if has_history else "created",
+        payload=next(iter(payloads.values()), 0),
+        duration_ms=round(clip.seconds * 1000),
+        record="none",
+        when=iso(milliseconds(tools.clock.now())),
+        generator_version=tools.version,
+        video="video" in payloads,
+        audio="audio" in payloads,
+        parent=Parent(file, mime) if has_history else None,
+    )
+
+
+def _new(file: Path, out: Path) -> Path:
+    if out.exists() and out.samefile(file):
+        raise BadInput("OUT must be another file than IN.")
+    return out
+
+
+def write_json(path: Path, value: Any) -> Path:
+    """Write JSON for people to open."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+    return path

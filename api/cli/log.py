@@ -1,0 +1,25 @@
+"""Where the machinery's log goes: to standard error, as JSON lines, warnings only unless asked."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+import structlog
+
+
+def quiet(*, verbose: bool) -> None:
+    """Set up logging for this process."""
+    level = logging.INFO if verbose else logging.WARNING
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=level)

@@ -1,0 +1,181 @@
+"""Make media through the gate, and run the gate itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from api.cli import local
+from api.cli.show import Exit, Json, answer, decision_lines, told
+from core.state import State
+from core.tables import Job
+from pipeline.intake import Ask, draft
+from pipeline.receipt import explained
+from pipeline.steps import judge_prompt
+from pipeline.tools import Tools
+
+Prompt = Annotated[str, typer.Argument(help="What to make, in words.")]
+Out = Annotated[Path, typer.Option("-o", "--out", help="Where to put the released file.")]
+Engine = Annotated[str, typer.Option(help="Engine to use; empty means the configured one.")]
+Seed = Annotated[int | None, typer.Option(help="Seed; the same seed makes the same clip.")]
+People = Annotated[
+    list[str] | None, typer.Option("--identity", help="Id of a protected person the prompt names.")
+]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the commands of this module."""
+    app.command()(up)
+    app.command()(demo)
+    app.command()(generate)
+    app.command()(soundtrack)
+    app.command()(precheck)
+
+
+def up() -> None:
+    """Run API, console and workers on the embedded default."""
+    import uvicorn
+
+    from api.app import create_app
+
+    with told():
+        tools = local.open_tools()
+    settings = tools.settings
+    workers = [
+        subprocess.Popen([sys.executable, "-m", "pipeline.worker"]) for _ in range(settings.workers)
+    ]  # our own module
+    try:
+        uvicorn.run(create_app(tools), host=settings.host, port=settings.port, log_level="warning")
+    finally:
+        for worker in workers:
+            worker.terminate()
+        for worker in workers:
+            worker.wait()
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder for what the demo leaves behind.")
+    ] = Path("demo-out"),
+) -> None:
+    """Show one clip through every step, and the gate holding."""
+    from api.cli.demo import run
+
+    with told():
+        run(folder)
+
+
+def generate(
+    prompt: Prompt,
+    out: Out,
+    seconds: Annotated[float, typer.Option(help="Length.")] = 8.0,
+    width: Annotated[int, typer.Option(help="Pixels.")] = 704,
+    height: Annotated[int, typer.Option(help="Pixels.")] = 480,
+    fps: Annotated[int, typer.Option(help="Frames per second.")] = 24,
+    sound: Annotated[bool, typer.Option(help="With sound.")] = True,
+    picture: Annotated[bool, typer.Option(help="With a picture.")] = True,
+    engine: Engine = "",
+    seed: Seed = None,
+    project: Annotated[str, typer.Option(help="Project, for consents bound to one.")] = "",
+    identity: People = None,
+    reference: Annotated[list[Path] | None, typer.Option(help="Reference picture (PNG, JPEG, WebP).")] = None,
+    voice: Annotated[list[Path] | None, typer.Option(help="Reference recording.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a clip; exit 1 when it is refused or held."""
+    with told():
+        tools = local.open_tools()
+        uploads = local.take_in(tools, "picture", reference or []) + local.take_in(
+            tools, "voice", voice or []
+        )
+        wanted = Ask(
+            prompt=prompt,
+            seconds=seconds,
+            width=width,
+            height=height,
+            fps=fps,
+            picture=picture,
+            sound=sound,
+            engine=engine,
+            seed=seed,
+            project=project,
+            identities=tuple(identity or ()),
+            references=tuple(row.id for row in uploads),
+        )
+        _made(tools, local.ask(tools, wanted), out, as_json=as_json)
+
+
+def soundtrack(
+    video: Annotated[Path, typer.Argument(help="The video that is to get sound.")],
+    prompt: Prompt,
+    out: Out,
+    engine: Engine = "",
+    seed: Seed = None,
+    as_json: Json = False,
+) -> None:
+    """Make music and effects for an existing video; its manifest becomes an ingredient."""
+    with told():
+        tools = local.open_tools()
+        (source,) = local.take_in(tools, "video", [video])
+        wanted = Ask(prompt=prompt, engine=engine, seed=seed, source=source.id, **measures_of(source.about))
+        _made(tools, local.ask(tools, wanted), out, as_json=as_json)
+
+
+def measures_of(about: dict[str, Any]) -> dict[str, Any]:
+    """Take length and size of the output from the source video."""
+    return {"seconds": about["seconds"], "width": about["width"], "height": about["height"]}
+
+
+def precheck(
+    prompt: Annotated[str | None, typer.Argument(help="The prompt to judge.")] = None,
+    jsonl: Annotated[
+        tuple[Path, Path] | None, typer.Option(help="Judge lines {id, prompt, modality}: IN OUT.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Decide on a prompt exactly as the pipeline would, without generating; exit 1 unless allowed."""
+    from api.cli.precheck import judge_lines
+
+    with told():
+        tools = local.open_tools()
+        if jsonl is not None:
+            judge_lines(tools, *jsonl)
+            return
+        if prompt is None:
+            raise typer.BadParameter("give a prompt, or --jsonl IN OUT")
+        decision = judge(tools, prompt, "video")
+    answer(decision, decision_lines(decision), as_json=as_json)
+    raise typer.Exit(Exit.GOOD if decision["decision"] == "allow" else Exit.REFUSED)
+
+
+def judge(tools: Tools, prompt: str, modality: str) -> dict[str, Any]:
+    """Explain the decision on a prompt."""
+    ask = Ask(prompt=prompt, picture=modality != "audio")
+    with tools.store.reading() as session:
+        job = draft(session, tools, local.LOCAL_PARTNER, ask)
+    job.kind = "soundtrack" if modality == "soundtrack" else "generation"
+    return explained(judge_prompt(job, tools), "caller")
+
+
+def _made(tools: Tools, job: Job, out: Path, *, as_json: bool) -> None:
+    job = local.see_through(tools, job.id, "request")
+    account = local.account(tools, job)
+    released = job.state == State.RELEASED
+    if released:
+        local.fetch(tools, job, out)
+    lines = [f"[bold]{job.id}[/bold]: {job.state}" + (f" → {out}" if released else "")]
+    lines += [decision_lines(decision) for decision in account["explanation"]["decisions"]]
+    if job.problem and not released:
+        lines.append(f"[red]{job.problem}[/red]")
+    if job.state == State.HELD:
+        lines.append(f"A reviewer can decide: greenlight review show {job.id}")
+    answer(
+        account | {"state": job.state, "file": str(out) if released else None},
+        "\n".join(lines),
+        as_json=as_json,
+    )
+    raise typer.Exit(Exit.GOOD if released else Exit.BROKEN if job.state == State.FAILED else Exit.REFUSED)

@@ -1,0 +1,167 @@
+"""The reviewer's console: a queue, the evidence, and a decision with a reason. Plain HTML, no scripts."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Form, Request, Response
+from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.templating import Jinja2Templates
+
+from api.auth import GateTools, SignedIn, checked_form, checked_reviewer
+from core.clock import iso
+from core.errors import Conflict, Unauthenticated
+from core.events import Event, Tag, record
+from core.state import State
+from core.store import job as find_job
+from core.tables import Identity, Job
+from pipeline.evidence import frame_png, voice_wav
+from pipeline.receipt import explanation
+from pipeline.review import decide, queue
+from pipeline.tools import Tools
+
+router = APIRouter(prefix="/console", include_in_schema=False)
+pages = Jinja2Templates(Path(__file__).with_name("templates"))
+pages.env.filters["iso"] = iso
+
+
+@router.get("/login", response_class=HTMLResponse)
+def get_login(request: Request) -> Response:
+    """Show the sign-in form."""
+    return _page(request, "login.html")
+
+
+@router.post("/login")
+def post_login(
+    request: Request,
+    tools: GateTools,
+    name: Annotated[str, Form(max_length=200)],
+    password: Annotated[str, Form(max_length=200)],
+    form_token: Annotated[str, Form()],
+) -> Response:
+    """Sign in."""
+    checked_form(request, form_token)
+    try:
+        with tools.store.reading() as session:
+            reviewer = checked_reviewer(session, name, password)
+    except Unauthenticated as error:
+        return _page(request, "login.html", status=401, problem=error.message)
+    # A new session for a new person: nothing set before signing in survives it.
+    request.session.clear()
+    request.session["reviewer"] = reviewer.name
+    return RedirectResponse("/console/", 303)
+
+
+@router.post("/logout")
+def post_logout(request: Request, reviewer: SignedIn, form_token: Annotated[str, Form()]) -> Response:
+    """Sign out."""
+    checked_form(request, form_token)
+    request.session.clear()
+    return RedirectResponse("/console/login", 303)
+
+
+@router.get("/", response_class=HTMLResponse)
+def get_queue(request: Request, tools: GateTools, reviewer: SignedIn) -> Response:
+    """Show what waits for a decision, oldest first."""
+    with tools.store.reading() as session:
+        waiting = [(job, _latest(explanation(session, job, "auditor"))) for job in queue(session)]
+    return _page(request, "queue.html", reviewer=reviewer, waiting=waiting)
+
+
+@router.get("/clips/{job_id}", response_class=HTMLResponse)
+def get_clip(
+    request: Request, tools: GateTools, reviewer: SignedIn, job_id: str, problem: str = ""
+) -> Response:
+    """Show one held clip with everything known about it; looking is logged."""
+    with tools.store.session() as session:
+        job = find_job(session, job_id)
+        explained = explanation(session, job, "auditor")
+        names = {person.id: person.name for person in _people(session, explained)}
+        event = Event(
+            tag=Tag.AUDIT_QUERIED, actor=f"reviewer:{reviewer.name}", partner=job.partner, job=job.id
+        )
+        record(session, event, tools.clock)
+        session.commit()
+    return _page(
+        request,
+        "clip.html",
+        reviewer=reviewer,
+        job=job,
+        decisions=explained["decisions"],
+        names=names,
+        problem=problem,
+    )
+
+
+@router.get("/clips/{job_id}/frame.png")
+def get_frame(tools: GateTools, reviewer: SignedIn, job_id: str, number: int) -> Response:
+    """Show the frame of a match with its box drawn in."""
+    job = _held(tools, job_id)
+    return Response(
+        frame_png(tools, job, number), media_type="image/png", headers={"Cache-Control": "no-store"}
+    )
+
+
+@router.get("/clips/{job_id}/voice.wav")
+def get_voice(tools: GateTools, reviewer: SignedIn, job_id: str, start: float, end: float) -> Response:
+    """Play the seconds of a match."""
+    job = _held(tools, job_id)
+    return Response(
+        voice_wav(tools, job, start, end), media_type="audio/wav", headers={"Cache-Control": "no-store"}
+    )
+
+
+@router.post("/clips/{job_id}/decide")
+def post_decision(
+    request: Request,
+    tools: GateTools,
+    reviewer: SignedIn,
+    job_id: str,
+    verdict: Annotated[Literal["approve", "reject", "retry"], Form()],
+    reason: Annotated[str, Form(max_length=2000)],
+    form_token: Annotated[str, Form()],
+) -> Response:
+    """Approve, reject, or have the check made again."""
+    checked_form(request, form_token)
+    with tools.store.session() as session:
+        job = decide(session, job_id, verdict, reviewer=reviewer.name, reason=reason, clock=tools.clock)
+        session.commit()
+    if job.state == State.HELD:
+        return RedirectResponse(f"/console/clips/{job_id}", 303)
+    return RedirectResponse("/console/", 303)
+
+
+def _held(tools: Tools, job_id: str) -> Job:
+    with tools.store.reading() as session:
+        job = find_job(session, job_id)
+    if job.state != State.HELD or job.mezzanine is None:
+        raise Conflict("There is nothing held to look at.")
+    return job
+
+
+def _latest(explained: dict[str, Any]) -> dict[str, Any] | None:
+    return explained["decisions"][-1] if explained["decisions"] else None
+
+
+def _people(session: Any, explained: dict[str, Any]) -> list[Identity]:
+    found = {
+        item["identity"]
+        for decision in explained["decisions"]
+        for rule in decision["rules"]
+        for item in rule["evidence"]
+        if "identity" in item
+    }
+    return [person for name in found if (person := session.get(Identity, name)) is not None]
+
+
+def _page(request: Request, name: str, *, status: int = 200, **shown: Any) -> Response:
+    token = request.session.setdefault("form_token", secrets.token_urlsafe(16))
+    response = pages.TemplateResponse(request, name, {"form_token": token, **shown}, status_code=status)
+    response.headers["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; media-src 'self'; "
+        "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    )
+    response.headers["Cache-Control"] = "no-store"
+    return response

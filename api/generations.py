@@ -1,0 +1,240 @@
+"""Requests of partners: ask, follow, cancel, fetch, understand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Form, Header, Query, Request, UploadFile
+from fastapi.responses import FileResponse
+from sqlmodel import Session, col, select
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.concurrency import run_in_threadpool
+
+from api.auth import CallingPartner, GateTools
+from api.problems import ANSWERS
+from api.schemas import (
+    GenerationIn,
+    GenerationList,
+    GenerationOut,
+    PrecheckIn,
+    SoundtrackIn,
+    UploadOut,
+    Wanted,
+    generation_out,
+    upload_out,
+)
+from api.uploads import stored
+from core.clock import iso
+from core.errors import Conflict, NotFound
+from core.events import Event, Tag, record
+from core.state import FINAL, State
+from core.tables import AuditEvent, Job
+from pipeline.intake import Ask, UploadKind, cancel, draft, submit, upload
+from pipeline.receipt import explained, explanation, receipt
+from pipeline.steps import judge_prompt
+from pipeline.tools import Tools
+
+router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["generations"])
+POLL_SECONDS = 0.5
+IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
+
+
+@router.post("/uploads", status_code=201)
+async def post_upload(
+    tools: GateTools,
+    partner: CallingPartner,
+    kind: Annotated[UploadKind, Form()],
+    file: Annotated[UploadFile, File()],
+) -> UploadOut:
+    """Take in a picture, a voice recording or a video; it is decoded once, in a sandbox."""
+    async with stored(file, tools) as path:
+        mime = file.content_type or "application/octet-stream"
+        row = await run_in_threadpool(upload, tools, partner, kind, path, mime)
+    with tools.store.session() as session:
+        session.add(row)
+        session.commit()
+    return upload_out(row)
+
+
+@router.post("/generations", status_code=202)
+def post_generation(
+    tools: GateTools, partner: CallingPartner, wanted: GenerationIn, idempotency_key: IdempotencyKey = None
+) -> GenerationOut:
+    """Ask for a clip."""
+    return _submitted(
+        tools, partner, _ask(wanted, picture=wanted.picture, sound=wanted.sound), idempotency_key
+    )
+
+
+@router.post("/soundtracks", status_code=202)
+def post_soundtrack(
+    tools: GateTools, partner: CallingPartner, wanted: SoundtrackIn, idempotency_key: IdempotencyKey = None
+) -> GenerationOut:
+    """Ask for music and effects to an uploaded video; its history becomes an ingredient."""
+    return _submitted(tools, partner, _ask(wanted, picture=True, sound=True), idempotency_key)
+
+
+@router.post("/precheck")
+def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn) -> dict[str, Any]:
+    """Decide on a prompt exactly as the pipeline would, without generating; only the audit event stays."""
+    ask = Ask(
+        prompt=wanted.prompt,
+        picture=wanted.modality != "audio",
+        sound=True,
+        project=wanted.project,
+        territory=wanted.territory,
+        identities=tuple(wanted.identities),
+    )
+    with tools.store.reading() as session:
+        job = draft(session, tools, partner, ask)
+    job.kind = "soundtrack" if wanted.modality == "soundtrack" else "generation"
+    decision = judge_prompt(job, tools)
+    with tools.store.session() as session:
+        facts = {"outcome": decision.outcome, "rules": [hit.id for hit in decision.rules]}
+        event = Event(
+            tag=Tag.POLICY_PRECHECK,
+            actor=f"partner:{partner}",
+            partner=partner,
+            facts=facts,
+            private={"prompt": job.prompt},
+        )
+        record(session, event, tools.clock)
+        session.commit()
+    return explained(decision, "caller")
+
+
+@router.get("/generations")
+def list_generations(
+    tools: GateTools,
+    partner: CallingPartner,
+    state: State | None = None,
+    after: Annotated[str | None, Query(max_length=64)] = None,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> GenerationList:
+    """List the partner's requests, newest first."""
+    wanted = (
+        select(Job).where(Job.partner == partner).order_by(col(Job.created_ms).desc(), col(Job.id).desc())
+    )
+    with tools.store.reading() as session:
+        if state is not None:
+            wanted = wanted.where(Job.state == str(state))
+        if after is not None:
+            last = _mine(session, after, partner)
+            older = col(Job.created_ms) < last.created_ms
+            wanted = wanted.where(
+                older | ((col(Job.created_ms) == last.created_ms) & (col(Job.id) < last.id))
+            )
+        jobs = list(session.exec(wanted.limit(limit + 1)))
+    page = jobs[:limit]
+    return GenerationList(
+        data=[generation_out(job) for job in page], next=page[-1].id if len(jobs) > limit else None
+    )
+
+
+@router.get("/generations/{job_id}")
+def get_generation(tools: GateTools, partner: CallingPartner, job_id: str) -> GenerationOut:
+    """Tell where a request stands, and why."""
+    with tools.store.reading() as session:
+        job = _mine(session, job_id, partner)
+        decisions = explanation(session, job, "caller")["decisions"]
+    return generation_out(job, decisions[-1] if decisions else None)
+
+
+@router.post("/generations/{job_id}/cancel")
+def post_cancel(tools: GateTools, partner: CallingPartner, job_id: str) -> GenerationOut:
+    """Stop a request, as long as that is still possible."""
+    with tools.store.session() as session:
+        _mine(session, job_id, partner)
+        job = cancel(session, tools, job_id, actor=f"partner:{partner}")
+        session.commit()
+    return generation_out(job)
+
+
+@router.get("/generations/{job_id}/content", response_class=FileResponse)
+def get_content(tools: GateTools, partner: CallingPartner, job_id: str) -> FileResponse:
+    """Fetch the released file; ranges are served. Nothing but a released file has a way out."""
+    with tools.store.reading() as session:
+        job = _mine(session, job_id, partner)
+    if job.state != State.RELEASED or job.public is None:
+        raise Conflict(f"The request is {job.state}; there is a file only when it is released.")
+    path = tools.blobs.path("public", job.public)
+    mime = "video/mp4" if path.suffix == ".mp4" else "audio/mp4"
+    return FileResponse(path, media_type=mime, filename=f"{job.id}{path.suffix}")
+
+
+@router.get("/generations/{job_id}/receipt")
+def get_receipt(tools: GateTools, partner: CallingPartner, job_id: str) -> dict[str, Any]:
+    """Give the account of a request."""
+    with tools.store.reading() as session:
+        return receipt(session, _mine(session, job_id, partner))
+
+
+@router.get("/generations/{job_id}/explanation")
+def get_explanation(tools: GateTools, partner: CallingPartner, job_id: str) -> dict[str, Any]:
+    """Explain every decision on a request."""
+    with tools.store.reading() as session:
+        return explanation(session, _mine(session, job_id, partner), "caller")
+
+
+@router.get("/generations/{job_id}/events", response_class=EventSourceResponse)
+async def get_events(
+    tools: GateTools,
+    partner: CallingPartner,
+    request: Request,
+    job_id: str,
+    last_event_id: Annotated[int, Header()] = 0,
+) -> EventSourceResponse:
+    """Follow a request until it ends, as server-sent events; `Last-Event-ID` resumes."""
+    with tools.store.reading() as session:
+        _mine(session, job_id, partner)
+    return EventSourceResponse(_followed(tools, request, job_id, last_event_id))
+
+
+async def _followed(tools: Tools, request: Request, job_id: str, seen: int) -> AsyncIterator[ServerSentEvent]:
+    progress = -1.0
+    while not await request.is_disconnected():
+        job, rows = await run_in_threadpool(_news, tools, job_id, seen)
+        for row in rows:
+            seen = row.id or seen
+            yield ServerSentEvent(
+                json.dumps({"tag": row.tag, "at": iso(row.at_ms)}), event=row.tag, id=str(seen)
+            )
+        if job.progress != progress and job.state not in FINAL:
+            progress = job.progress
+            yield ServerSentEvent(json.dumps({"state": job.state, "progress": progress}), event="progress")
+        if job.state in FINAL:
+            yield ServerSentEvent(json.dumps({"state": job.state}), event="end")
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+def _news(tools: Tools, job_id: str, seen: int) -> tuple[Job, list[AuditEvent]]:
+    with tools.store.reading() as session:
+        newer = select(AuditEvent).where(AuditEvent.job == job_id, col(AuditEvent.id) > seen)
+        rows = list(session.exec(newer.order_by(col(AuditEvent.id))))
+        return session.get_one(Job, job_id), rows
+
+
+def _ask(wanted: Wanted, *, picture: bool, sound: bool) -> Ask:
+    given = wanted.model_dump(exclude={"picture", "sound"})
+    for name in ("identities", "references"):
+        given[name] = tuple(given.get(name, ()))
+    return Ask(picture=picture, sound=sound, **given)
+
+
+def _submitted(tools: Tools, partner: str, ask: Ask, key: str | None) -> GenerationOut:
+    with tools.store.session() as session:
+        job, _ = submit(session, tools, partner, ask, key=key)
+        session.commit()
+    return generation_out(job)
+
+
+def _mine(session: Session, job_id: str, partner: str) -> Job:
+    """Find a request of this partner; another's looks exactly like one that does not exist."""
+    job = session.get(Job, job_id)
+    if job is None or job.partner != partner:
+        raise NotFound("There is no such request.")
+    return job

@@ -1,0 +1,134 @@
+"""Protected people of a partner: enrolment, consents, erasure."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from sqlmodel import Session, col, select
+
+from api.auth import CallingPartner, GateTools
+from api.problems import ANSWERS
+from api.schemas import (
+    ConsentIn,
+    ConsentOut,
+    EnrolmentIn,
+    EnrolmentOut,
+    IdentityIn,
+    IdentityOut,
+    RevocationOut,
+    consent_out,
+    identity_out,
+)
+from core.clock import milliseconds
+from core.errors import BadInput, NotFound
+from core.tables import Consent, Identity, Upload
+from pipeline.consents import Grant, grant, revoke
+from pipeline.enrolment import enrol
+from pipeline.people import add_identity, erase
+
+router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["people"])
+_UPLOADS = {"likeness": "picture", "voice": "voice"}
+
+
+@router.post("/identities", status_code=201)
+def post_identity(tools: GateTools, partner: CallingPartner, wanted: IdentityIn) -> IdentityOut:
+    """Register a person; prompts that name them, and clips that show or voice them, will need a consent."""
+    with tools.store.session() as session:
+        person = add_identity(
+            session, tools.vault, wanted.name, wanted.aliases, tools.clock, registered_by=partner
+        )
+        session.commit()
+    return identity_out(person)
+
+
+@router.get("/identities")
+def list_identities(
+    tools: GateTools,
+    partner: CallingPartner,
+    after: Annotated[str, Query(max_length=64)] = "",
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> list[IdentityOut]:
+    """List the people this partner registered."""
+    mine = select(Identity).where(Identity.registered_by == partner, col(Identity.erased).is_(False))
+    with tools.store.reading() as session:
+        found = session.exec(mine.where(col(Identity.id) > after).order_by(Identity.id).limit(limit))
+        return [identity_out(person) for person in found]
+
+
+@router.post("/identities/{identity}/enrolments", status_code=201)
+def post_enrolment(
+    tools: GateTools, partner: CallingPartner, identity: str, wanted: EnrolmentIn
+) -> EnrolmentOut:
+    """Enrol uploaded pictures or recordings of a person."""
+    with tools.store.reading() as session:
+        _mine(session, identity, partner)
+        uploads = [session.get(Upload, name) for name in wanted.references]
+    references = []
+    for name, found in zip(wanted.references, uploads, strict=True):
+        if found is None or found.partner != partner or found.kind != _UPLOADS[wanted.kind]:
+            raise BadInput(f"There is no upload {name} of the right kind.")
+        references.append((name, tools.blobs.path("private", found.blob)))
+    made = enrol(tools, identity, wanted.kind, references, actor=f"partner:{partner}")
+    return EnrolmentOut(
+        identity=identity,
+        accepted=list(made.accepted),
+        refused=[{"file": name, "why": why} for name, why in made.refused],
+    )
+
+
+@router.delete("/identities/{identity}", status_code=204)
+def delete_identity(tools: GateTools, partner: CallingPartner, identity: str) -> None:
+    """Forget a person: their key is destroyed and with it every template."""
+    with tools.store.session() as session:
+        _mine(session, identity, partner)
+        erase(session, identity, actor=f"partner:{partner}", clock=tools.clock)
+        session.commit()
+
+
+@router.post("/consents", status_code=201)
+def post_consent(tools: GateTools, partner: CallingPartner, wanted: ConsentIn) -> ConsentOut:
+    """Register a consent of a person this partner registered; for anyone else the operator decides."""
+    with tools.store.session() as session:
+        _mine(session, wanted.identity, partner)
+        given = Grant(
+            identity=wanted.identity,
+            partner=partner,
+            likeness=wanted.likeness,
+            voice=wanted.voice,
+            project=wanted.project,
+            territory=wanted.territory,
+            starts_ms=milliseconds(wanted.starts_at or tools.clock.now()),
+            ends_ms=milliseconds(wanted.ends_at),
+            evidence_sha256=wanted.evidence_sha256,
+        )
+        consent = grant(session, given, actor=f"partner:{partner}", clock=tools.clock)
+        session.commit()
+    return consent_out(consent)
+
+
+@router.get("/consents")
+def list_consents(tools: GateTools, partner: CallingPartner) -> list[ConsentOut]:
+    """List the grants given to this partner."""
+    with tools.store.reading() as session:
+        found = session.exec(select(Consent).where(Consent.partner == partner).order_by(Consent.id))
+        return [consent_out(consent) for consent in found]
+
+
+@router.delete("/consents/{consent_id}")
+def delete_consent(tools: GateTools, partner: CallingPartner, consent_id: str) -> RevocationOut:
+    """Revoke a grant: what is not yet released stops, what is released is listed."""
+    with tools.store.session() as session:
+        found = session.get(Consent, consent_id)
+        if found is None or found.partner != partner:
+            raise NotFound("There is no such consent.")
+        met = revoke(session, consent_id, actor=f"partner:{partner}", clock=tools.clock)
+        session.commit()
+    return RevocationOut(id=consent_id, stopped=list(met.stopped), released=list(met.released))
+
+
+def _mine(session: Session, identity: str, partner: str) -> Identity:
+    person = session.get(Identity, identity)
+    if person is None or person.erased or person.registered_by != partner:
+        raise NotFound("There is no such identity.")
+    return person

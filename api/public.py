@@ -1,0 +1,74 @@
+"""What anyone may ask: is this file yours, what does the log say, are you well."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, File, Response, UploadFile
+from fastapi.responses import FileResponse, PlainTextResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from sqlmodel import col, func, select
+from starlette.concurrency import run_in_threadpool
+
+from api.auth import GateTools
+from api.problems import ANSWERS
+from api.uploads import stored
+from core.errors import NotFound
+from core.state import State
+from core.tables import AuditEvent, Job, LogCheckpoint
+from pipeline.tools import Tools
+from pipeline.verification import report_json
+
+router = APIRouter(responses=ANSWERS, tags=["public"])
+
+
+@router.post("/v1/verify")
+async def post_verify(tools: GateTools, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
+    """Say whether a file came from here and whether it was changed; nothing of it is kept."""
+    async with stored(file, tools) as path:
+        return report_json(await run_in_threadpool(tools.verify_untrusted, path))
+
+
+@router.get("/log/{name:path}", response_class=FileResponse)
+def get_log(tools: GateTools, name: str) -> FileResponse:
+    """Serve the checkpoint, the tiles and the entry bundles of the audit log (C2SP tlog-tiles)."""
+    home = (tools.settings.data_dir / "log").resolve()
+    path = (home / name).resolve()
+    if not path.is_relative_to(home) or not path.is_file() or path.name.startswith("."):
+        raise NotFound("The log has no such file.")
+    fixed = name != "checkpoint"
+    headers = {"Cache-Control": "public, max-age=31536000, immutable" if fixed else "no-cache"}
+    mime = "application/octet-stream" if fixed else "text/plain; charset=utf-8"
+    return FileResponse(path, media_type=mime, headers=headers)
+
+
+@router.get("/healthz", response_class=PlainTextResponse)
+def healthz(tools: GateTools) -> str:
+    """Answer `ok` when the database answers."""
+    with tools.store.reading() as session:
+        session.exec(select(1)).one()
+    return "ok"
+
+
+@router.get("/metrics")
+def metrics(tools: GateTools) -> Response:
+    """Report requests by state, refusals by rule and the log's lag, for Prometheus."""
+    return Response(generate_latest(_measured(tools)), media_type=CONTENT_TYPE_LATEST)
+
+
+def _measured(tools: Tools) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    states = Gauge("greenlight_requests", "Requests by state", ["state"], registry=registry)
+    rules = Gauge("greenlight_rulings", "Events by tag and first rule", ["tag", "rule"], registry=registry)
+    events = Gauge("greenlight_audit_events", "Audit events committed", registry=registry)
+    size = Gauge("greenlight_log_size", "Leaves of the signed log", registry=registry)
+    with tools.store.reading() as session:
+        counted = dict(session.exec(select(Job.state, func.count()).group_by(Job.state)).all())
+        for state in State:
+            states.labels(state).set(counted.get(str(state), 0))
+        ruled = select(AuditEvent.tag, AuditEvent.rule, func.count()).group_by(col(AuditEvent.tag), col(AuditEvent.rule))
+        for tag, rule, count in session.exec(ruled):
+            rules.labels(tag, rule or "").set(count)
+        events.set(session.exec(select(func.count()).select_from(AuditEvent)).one())
+        size.set(session.exec(select(func.max(LogCheckpoint.size))).one() or 0)
+    return registry

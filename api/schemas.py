@@ -1,0 +1,197 @@
+"""The bodies that come in and go out. Pydantic stands at the door and nowhere else."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.clock import iso
+from core.tables import Consent, Identity, Job, Upload
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class Wanted(_In):
+    """What every request for media has."""
+
+    prompt: str
+    seed: int | None = Field(None, ge=0, lt=2**31)
+    engine: str = Field("", max_length=64)
+    project: str = Field("", max_length=200)
+    territory: str = Field("", max_length=16)
+    identities: list[str] = Field(default_factory=list, max_length=16)
+
+
+class GenerationIn(Wanted):
+    """A request for a clip: seconds, pixels, frames per second."""
+
+    seconds: float = Field(8.0, gt=0, le=45)
+    width: int = Field(704, ge=64, le=3840)
+    height: int = Field(480, ge=64, le=3840)
+    fps: int = Field(24, ge=1, le=60)
+    picture: bool = True
+    sound: bool = True
+    references: list[str] = Field(default_factory=list, max_length=8)
+
+
+class SoundtrackIn(Wanted):
+    """A request for sound to an uploaded video."""
+
+    source: str
+
+
+class PrecheckIn(_In):
+    """A prompt to be judged without generating anything."""
+
+    prompt: str
+    modality: Literal["video", "audio", "soundtrack"] = "video"
+    project: str = Field("", max_length=200)
+    territory: str = Field("", max_length=16)
+    identities: list[str] = Field(default_factory=list, max_length=16)
+
+
+class IdentityIn(_In):
+    """A person to be protected."""
+
+    name: Name
+    aliases: list[Name] = Field(default_factory=list, max_length=32)
+
+
+class EnrolmentIn(_In):
+    """Uploads that show or voice a person."""
+
+    kind: Literal["likeness", "voice"]
+    references: list[str] = Field(min_length=1, max_length=16)
+
+
+class ConsentIn(_In):
+    """A grant of a person to the calling partner; `evidence_sha256` is the digest of the signed paper."""
+
+    identity: str
+    likeness: bool = False
+    voice: bool = False
+    project: str = Field("", max_length=200)
+    territory: str = Field("", max_length=16)
+    starts_at: datetime | None = None
+    ends_at: datetime
+    evidence_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+class GenerationOut(BaseModel):
+    """Where a request stands."""
+
+    id: str
+    kind: str
+    state: str
+    progress: float
+    held_at: str | None
+    problem: str | None
+    created_at: str
+    updated_at: str
+    released_at: str | None
+    decision: dict[str, Any] | None = None
+    links: dict[str, str]
+
+
+class GenerationList(BaseModel):
+    """A page of requests, newest first; `next` is the cursor of the next page."""
+
+    data: list[GenerationOut]
+    next: str | None
+
+
+class UploadOut(BaseModel):
+    """An upload that was accepted."""
+
+    id: str
+    kind: str
+    sha256: str
+    about: dict[str, Any]
+
+
+class IdentityOut(BaseModel):
+    """A protected person."""
+
+    id: str
+    name: str
+    aliases: list[str]
+
+
+class EnrolmentOut(BaseModel):
+    """Which references were good enough, and why the others were not."""
+
+    identity: str
+    accepted: list[str]
+    refused: list[dict[str, str]]
+
+
+class ConsentOut(BaseModel):
+    """A registered grant."""
+
+    id: str
+    identity: str
+    likeness: bool
+    voice: bool
+    project: str
+    territory: str
+    starts_at: str
+    ends_at: str
+    revoked_at: str | None
+
+
+class RevocationOut(BaseModel):
+    """What a revocation met."""
+
+    id: str
+    stopped: list[str]
+    released: list[str]
+
+
+def generation_out(job: Job, decision: dict[str, Any] | None = None) -> GenerationOut:
+    """Show a request to its partner."""
+    home = f"/v1/generations/{job.id}"
+    names = ("events", "receipt", "explanation") + (("content",) if job.state == "released" else ())
+    return GenerationOut(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        progress=job.progress,
+        held_at=job.held_at,
+        problem=job.problem,
+        created_at=iso(job.created_ms),
+        updated_at=iso(job.updated_ms),
+        released_at=iso(job.released_ms) if job.released_ms else None,
+        decision=decision,
+        links={"self": home} | {name: f"{home}/{name}" for name in names},
+    )
+
+
+def upload_out(upload: Upload) -> UploadOut:
+    """Show an upload to its partner."""
+    return UploadOut(id=upload.id, kind=upload.kind, sha256=upload.sha256, about=upload.about)
+
+
+def identity_out(person: Identity) -> IdentityOut:
+    """Show a person to the partner who registered them."""
+    return IdentityOut(id=person.id, name=person.name, aliases=person.aliases)
+
+
+def consent_out(consent: Consent) -> ConsentOut:
+    """Show a grant to the partner it was given to."""
+    return ConsentOut(
+        id=consent.id,
+        identity=consent.identity,
+        likeness=consent.likeness,
+        voice=consent.voice,
+        project=consent.project,
+        territory=consent.territory,
+        starts_at=iso(consent.starts_ms),
+        ends_at=iso(consent.ends_ms),
+        revoked_at=iso(consent.revoked_ms) if consent.revoked_ms else None,
+    )

@@ -1,0 +1,35 @@
+"""Bring an upload to a scratch file without ever holding it in memory, and forget it afterwards."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from fastapi import UploadFile
+
+from core.errors import BadMedia
+from pipeline.tools import Tools
+
+_CHUNK = 1 << 20
+
+
+@asynccontextmanager
+async def stored(file: UploadFile, tools: Tools) -> AsyncIterator[Path]:
+    """Write an upload to a scratch file, limit kept, name not used; nothing is left afterwards."""
+    home = tools.settings.data_dir / "scratch"
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    limit = tools.settings.max_upload_mib * _CHUNK
+    with tempfile.TemporaryDirectory(dir=home) as folder:
+        path = Path(folder) / "upload"
+        size = 0
+        with path.open("wb") as target:
+            while chunk := await file.read(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    raise BadMedia(f"The file is larger than {tools.settings.max_upload_mib} MiB.")
+                target.write(chunk)
+        if size == 0:
+            raise BadMedia("The file is empty.")
+        yield path

@@ -1,0 +1,39 @@
+"""Enrol a protected person from references that were taken in through the sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import BadInput, Unavailable
+from pipeline import people
+from pipeline.consents import Kind
+from pipeline.screening import Enrolment
+from pipeline.tools import Tools
+
+
+def enrol(
+    tools: Tools, identity: str, kind: Kind, references: Sequence[tuple[str, Path]], *, actor: str
+) -> Enrolment:
+    """Make and store a person's templates from (name, file) pairs; answers say which names were refused and why."""
+    if not references:
+        raise BadInput("Give at least one reference.")
+    detector = next((detector for detector in tools.detectors if detector.name == kind), None)
+    if detector is None:
+        raise Unavailable(f"There is no {kind} detector here.")
+    made = detector.enrol([path for _, path in references])
+    with tools.store.session() as session:
+        people.enrol(
+            session, tools.vault, identity, kind, detector.tier, made.vectors, actor=actor, clock=tools.clock
+        )
+        session.commit()
+    names = {str(path): name for name, path in references}
+    return Enrolment(
+        made.vectors,
+        tuple(_named(names, path) for path in made.accepted),
+        tuple((_named(names, path), why) for path, why in made.refused),
+    )
+
+
+def _named(names: dict[str, str], path: str) -> str:
+    return names.get(path) or next((name for full, name in names.items() if Path(full).name == path), path)

@@ -1,0 +1,139 @@
+"""A detector that raises, hangs, dies or is missing holds the clip and says why."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pebble import ProcessPool
+from sqlmodel import select
+
+from core.errors import ModelMissing, TimedOut
+from core.finding import Screening
+from core.state import State
+from core.tables import Job
+from pipeline.intake import Ask, submit
+from pipeline.run import advance
+from pipeline.screening import ChildDetector, child_pool
+from tests.conftest import ManualClock
+from tests.doubles import Eyes, add_partner, make_tools
+
+SECONDS = 6.0
+
+
+class Template:
+    def __init__(self, identity: str, vectors: Any) -> None:
+        self.identity, self.vectors = identity, vectors
+
+
+class Blank:
+    """Sees nothing, as it should."""
+
+    @classmethod
+    def load(cls, models_dir: Path, tier: str) -> Blank:
+        return cls()
+
+    def screen(self, clip: Any, gallery: Any) -> Screening:
+        return Screening(detector="likeness", tier="embedded", models=())
+
+
+class Raising(Blank):
+    def screen(self, clip: Any, gallery: Any) -> Screening:
+        raise ZeroDivisionError("the net is wrong")
+
+
+class Hanging(Blank):
+    def screen(self, clip: Any, gallery: Any) -> Screening:
+        time.sleep(600)
+        raise AssertionError
+
+    def enrol(self, references: Any) -> Any:
+        time.sleep(600)
+
+
+class Dying(Blank):
+    def screen(self, clip: Any, gallery: Any) -> Screening:
+        os.abort()
+
+
+class Missing(Blank):
+    @classmethod
+    def load(cls, models_dir: Path, tier: str) -> Blank:
+        raise ModelMissing("yunet is missing at var/models")
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[ProcessPool]:
+    with child_pool() as made:
+        yield made
+        made.stop()
+
+
+def screened_with(tmp_path: Path, clock: ManualClock, detector: Any) -> tuple[Job, dict[str, Any]]:
+    tools = make_tools(tmp_path, clock, detectors=(detector, Eyes("voice")))
+    tools = replace(tools, settings=tools.settings.model_copy(update={"screen_seconds": SECONDS}))
+    add_partner(tools.store)
+    with tools.store.session() as session:
+        job, _ = submit(session, tools, "acme", Ask(prompt="Waves at dawn", seed=1))
+        session.commit()
+    for _ in range(3):
+        advance(tools, "w", job.id)
+    with tools.store.reading() as session:
+        from pipeline.receipt import explanation
+
+        found = session.exec(select(Job)).one()
+        told = explanation(session, found, "caller")
+    tools.store.close()
+    return found, told
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "why"),
+    [
+        ("Raising", "failed", "the net is wrong"),
+        ("Hanging", "timed_out", "did not answer within 6 s"),
+        ("Dying", "failed", "process ended"),
+        ("Missing", "missing", "yunet is missing"),
+        ("NoSuchClass", "failed", "NoSuchClass"),
+    ],
+)
+def test_a_broken_detector_holds(
+    tmp_path: Path, clock: ManualClock, pool: ProcessPool, kind: str, status: str, why: str
+) -> None:
+    detector = ChildDetector("likeness", "embedded", f"{__name__}:{kind}", tmp_path, pool, SECONDS)
+    job, told = screened_with(tmp_path, clock, detector)
+    assert (job.state, job.held_at) == (State.HELD, "screen")
+    text = str(told["decisions"][-1])
+    assert status in text
+    assert why in text
+
+
+def test_the_same_detector_unbroken_clears(tmp_path: Path, clock: ManualClock, pool: ProcessPool) -> None:
+    """The control."""
+    detector = ChildDetector("likeness", "embedded", f"{__name__}:Blank", tmp_path, pool, 60)
+    job, _ = screened_with(tmp_path, clock, detector)
+    assert job.state == State.CLEARED
+
+
+def test_no_detector_at_all_holds_whatever_the_pack_says(tmp_path: Path, clock: ManualClock) -> None:
+    tools = make_tools(tmp_path, clock, detectors=())
+    add_partner(tools.store)
+    with tools.store.session() as session:
+        job, _ = submit(session, tools, "acme", Ask(prompt="Waves at dawn", seed=1))
+        session.commit()
+    for _ in range(3):
+        advance(tools, "w", job.id)
+    with tools.store.reading() as session:
+        assert session.get_one(Job, job.id).state == State.HELD
+    tools.store.close()
+
+
+def test_an_enrolment_that_hangs_is_ended(tmp_path: Path, pool: ProcessPool) -> None:
+    detector = ChildDetector("likeness", "embedded", f"{__name__}:Hanging", tmp_path, pool, 3)
+    with pytest.raises(TimedOut):
+        detector.enrol([tmp_path / "x.png"])

@@ -22,6 +22,7 @@ _SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,]{1,3}[^\W\d_](?![^\W_]))
 _LEET_WORD = re.compile(r"[\w@$!|+]+")
 _MEASURE = re.compile(r"\d+(?:k|d|g|x|p|s|h|m|mm|cm|km|am|pm|hz|fps|th)|\d*(?:1st|2nd|3rd)", re.IGNORECASE)
 _CODED_INSIDE = re.compile(r"[A-Za-z][013457@$!|+]+[A-Za-z]")
+_LONGEST_FOLD = 4
 _ROUNDS = 12
 _PLAUSIBLE = 0.2
 SHOWN = 8
@@ -128,6 +129,8 @@ def _fold(character: str) -> str:
     wide = unicodedata.normalize("NFKD", character)
     if unicodedata.category(wide[0]) == "Mn" and 0x300 <= ord(wide[0]) <= 0x36F:
         return ""
+    if len(wide) > _LONGEST_FOLD:
+        return character
     return "".join(part for part in wide if not 0x300 <= ord(part) <= 0x36F)
 
 

@@ -140,6 +140,10 @@ def test_the_register_of_film_work_passes(reader: PromptReader, pack: Pack) -> N
         "Archers loose a volley as the castle gate burns, epic score.",
         "A teenager learns to skateboard, her father claps.",
         "Two boxers touch gloves before the last round.",
+        "A thief posing as a police officer walks past the guards.",
+        "A forged passport lies on the desk of a spy.",
+        "Blue tits at a bird feeder in the snow.",
+        "Nina, a kind old woman, waters her roses.",
         "A ghost drifts down the stairs of an old hotel.",
     ]
     chosen = [*ordinary[::7], *unseen]

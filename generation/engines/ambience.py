@@ -9,9 +9,9 @@ import numpy.typing as npt
 from scipy.signal import butter, sosfilt
 
 from core.media.clip import Sound
+from generation.engines.reel import RATE
 from generation.engines.scenery import Kind
 
-RATE = 48_000
 Signal = npt.NDArray[np.floating[Any]]
 _SCALES = ((0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 9, 10))
 _CHORDS = ((0, 4, 2, 5), (0, 5, 3, 4), (0, 3, 5, 4))

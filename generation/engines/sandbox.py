@@ -18,9 +18,9 @@ import numpy as np
 from core.media import read
 from core.media.clip import Clip, Picture, Sound
 from core.media.probe import probe
-from core.media.write import Mezzanine
 from core.shot import Checkpoint, Limits, Shot, Tick
 from generation.engines import ambience, scenery
+from generation.engines.reel import RATE, Reel, reel_of, write
 from generation.grid import frame_count
 
 _FPS = (8, 12, 15, 16, 24, 25, 30, 48, 50, 60)
@@ -52,57 +52,21 @@ class Sandbox:
     def render(self, shot: Shot, into: Path, tick: Tick) -> Clip:
         """Render a snapped shot; see `Engine.render`."""
         tick(0.0)
-        if shot.source is not None:
-            _render_source(shot, into, tick)
-        elif shot.picture:
-            frames, fps = frame_count(shot), Fraction(shot.fps)
-            _write(shot, (shot.width, shot.height), fps, _film(shot, frames), frames, into, tick)
-        else:
-            _write_sound(shot, into, tick)
+        reel = _reel(shot)
+        length = reel.seconds if reel else Fraction(shot.seconds)
+        write(into, reel, soundtrack(shot, length) if shot.sound else None, tick)
         tick(1.0)
         return probe(into)
 
 
-def _render_source(shot: Shot, into: Path, tick: Tick) -> None:
-    """Keep the picture of an existing video as it is and give it new sound of its length."""
-    assert shot.source is not None
-    track = probe(shot.source).video
-    if track is None:
-        _write_sound(shot, into, tick)
-        return
-    kept = (frame.rgb for frame in read.frames(shot.source))
-    _write(shot, (track.width, track.height), track.fps, kept, track.frames, into, tick)
-
-
-def _write(
-    shot: Shot,
-    size: tuple[int, int],
-    fps: Fraction,
-    pictures: Iterator[Picture],
-    count: int,
-    into: Path,
-    tick: Tick,
-) -> None:
-    """Stream frames and the samples that belong to each into a mezzanine."""
-    sound = soundtrack(shot, count / fps) if shot.sound else None
-    tone = {"rate": ambience.RATE, "channels": 2} if sound is not None else {}
-    with Mezzanine(into, width=size[0], height=size[1], fps=fps, **tone) as film:
-        written = 0
-        for index, picture in enumerate(pictures):
-            film.frame(picture)
-            if sound is not None:
-                until = round((index + 1) / fps * ambience.RATE)
-                film.sound(sound[written:until])
-                written = until
-            tick(min(1.0, (index + 1) / count))
-
-
-def _write_sound(shot: Shot, into: Path, tick: Tick) -> None:
-    sound = soundtrack(shot, Fraction(shot.seconds))
-    with Mezzanine(into, rate=ambience.RATE, channels=2) as tape:
-        for start in range(0, len(sound), ambience.RATE):
-            tape.sound(sound[start : start + ambience.RATE])
-            tick(min(1.0, (start + ambience.RATE) / len(sound)))
+def _reel(shot: Shot) -> Reel | None:
+    """Film the scene, or keep the picture of an existing video as it is."""
+    if shot.source is not None:
+        return reel_of(shot.source)
+    if not shot.picture:
+        return None
+    count = frame_count(shot)
+    return Reel(_film(shot, count), (shot.width, shot.height), Fraction(shot.fps), count)
 
 
 def _film(shot: Shot, count: int) -> Iterator[Picture]:
@@ -137,13 +101,13 @@ def _show(frame: Picture, picture: Picture, through: float, time: float) -> None
 
 def soundtrack(shot: Shot, seconds: Fraction) -> Sound:
     """Mix ambience and the supplied voices, (n, 2) float32 at 48 kHz; the ambience gives way to voices."""
-    count = round(seconds * ambience.RATE)
+    count = round(seconds * RATE)
     bed = ambience.ambience(scenery.kind_of(shot.prompt, shot.seed), shot.seed, float(seconds))[:count]
     dialogue = _dialogue([r.path for r in shot.references if r.kind == "voice"], count)
     if dialogue is None:
         return bed
     spoken = (np.abs(dialogue) > 0).astype(np.float32)
-    ramp = round(0.25 * ambience.RATE) | 1
+    ramp = round(0.25 * RATE) | 1
     near = cv2.blur(spoken[:, None], (1, ramp), borderType=cv2.BORDER_REPLICATE).reshape(-1, 1)
     mixed = bed * (1 - (1 - _DUCKED) * near) + dialogue[:, None]
     return np.asarray(np.clip(mixed, -1, 1), np.float32)
@@ -151,10 +115,10 @@ def soundtrack(shot: Shot, seconds: Fraction) -> Sound:
 
 def _dialogue(paths: list[Path], count: int) -> Sound | None:
     """Lay voices one after the other in the middle of `count` samples, mono, at one loudness."""
-    voices = [voice for path in paths if len(voice := read.whole_sound(path, rate=ambience.RATE, mono=True))]
+    voices = [voice for path in paths if len(voice := read.whole_sound(path, rate=RATE, mono=True))]
     if not voices:
         return None
-    gap = np.zeros(round(_GAP * ambience.RATE), np.float32)
+    gap = np.zeros(round(_GAP * RATE), np.float32)
     parts = [part for voice, pause in zip(voices, repeat(gap)) for part in (_levelled(voice), pause)]
     said = np.concatenate(parts[:-1])[:count]
     start = (count - len(said)) // 2

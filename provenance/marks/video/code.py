@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import BadInput
 from provenance.marks.video import polar
 
 PAYLOAD_BITS = 64
@@ -17,10 +18,10 @@ _INPUT_BITS = PAYLOAD_BITS + 32
 def encode(payload: int) -> npt.NDArray[np.int8]:
     """Turn a payload of 0..2^64-1 into (512,) symbols of +1 (bit 0) and -1 (bit 1).
 
-    Raises ValueError when the payload does not fit 64 bits.
+    Raises BadInput when the payload does not fit 64 bits.
     """
     if not 0 <= payload < 1 << PAYLOAD_BITS:
-        raise ValueError("a payload is an unsigned 64-bit integer")
+        raise BadInput("A payload is an unsigned 64-bit integer.")
     data = payload.to_bytes(8, "big")
     whole = data + zlib.crc32(data).to_bytes(4, "big")
     bits = polar.encode(np.unpackbits(np.frombuffer(whole, np.uint8)), CODE_BITS)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from core.errors import BadMedia
 from core.media.clip import Picture
 from provenance.marks import MarkKey
 from provenance.marks.video import pattern
@@ -25,14 +26,17 @@ _TARGET = 1.27
 def embedder(key: MarkKey, payload: int, *, width: int, height: int) -> Callable[[Picture], Picture]:
     """Return a function that marks one (height, width, 3) frame with a 64-bit payload.
 
-    It keeps no state, so the same frame always comes out the same. Raises ValueError when the payload does not
-    fit 64 bits.
+    It keeps no state, so the same frame always comes out the same. Raises BadInput when the payload does not fit
+    64 bits; the function raises BadMedia when a frame is not of that shape.
     """
     drawn = np.clip(pattern.draw(key, payload, width, height), -2.5, 2.5)
-    size = tuple(round(side) for side in pattern.span(width, height))
+    wide, high = pattern.span(width, height)
 
     def mark(rgb: Picture) -> Picture:
-        strength = cv2.resize(_strength(small_luma(rgb, (size[0], size[1]))), (width, height))
+        if rgb.shape != (height, width, 3):
+            raise BadMedia(f"Expected a frame of {width}x{height}, got {rgb.shape}.")
+        rgb = np.ascontiguousarray(rgb)
+        strength = cv2.resize(_strength(small_luma(rgb, wide, high)), (width, height))
         # Writing bytes cuts each product off at 0, so one holds what is added and one what is taken away.
         up = cv2.multiply(drawn, strength, dtype=cv2.CV_8U)
         down = cv2.multiply(drawn, strength, scale=-1.0, dtype=cv2.CV_8U)

@@ -14,6 +14,7 @@ from provenance.marks.video.pattern import Plane, span
 _INTERVAL = 0.065
 """Seconds between the frames that are used; neighbours share their noise, so more add little."""
 _SLOTS = 32
+_LONGEST = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,13 @@ class Gathered:
         return np.asarray(np.sum([slot.total for slot in self.slots], axis=0), np.float32)
 
 
-def small_luma(rgb: Picture, size: tuple[int, int]) -> Plane:
-    """Scale the luma of a (h, w, 3) frame to `size` (width, height), float32 in 0..255."""
-    luma = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+def small_luma(rgb: Picture, wide: float, high: float) -> Plane:
+    """Scale the luma of a (h, w, 3) frame to `wide` x `high` pixels, rounded, float32 in 0..255.
+
+    No side gets more than 2048, so a ribbon of a picture costs no more memory than others.
+    """
+    luma = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+    size = min(round(wide), _LONGEST), min(round(high), _LONGEST)
     shrinks = luma.shape[0] >= size[1]
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
     return small.astype(np.float32)
@@ -69,7 +74,7 @@ def gather(frames: Iterable[Frame]) -> Gathered | None:
         if frame.time < due - 1e-6:
             continue
         due = frame.time + _INTERVAL
-        seen = whiten(small_luma(frame.rgb, (round(wide), round(high))))
+        seen = whiten(small_luma(frame.rgb, wide, high))
         if slots and frame.time < slots[-1].start + seconds - 1e-6:
             slots[-1] = Slot(slots[-1].start, slots[-1].end, slots[-1].total + seen)
             continue

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.errors import BadInput
 from provenance.marks import MarkKey
 from provenance.marks.video import code, evidence, pattern, polar
 
@@ -56,7 +57,7 @@ def test_the_polar_code_is_linear_and_keeps_its_distance(bits: list[int]) -> Non
 
 @pytest.mark.parametrize("payload", [-1, 2**64])
 def test_a_payload_that_does_not_fit_is_refused(payload: int) -> None:
-    with pytest.raises(ValueError, match="64-bit"):
+    with pytest.raises(BadInput, match="64-bit"):
         code.encode(payload)
 
 

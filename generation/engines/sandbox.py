@@ -20,6 +20,7 @@ from core.media.clip import Clip, Picture, Sound
 from core.media.probe import probe
 from core.shot import Checkpoint, Limits, Shot, Tick
 from generation.engines import ambience, scenery
+from generation.engines import reel as reel_module
 from generation.engines.reel import RATE, Reel, reel_of, write
 from generation.grid import frame_count
 
@@ -45,7 +46,7 @@ class Sandbox:
     def identity(self) -> Checkpoint:
         """Name the engine by the digest of its source files."""
         digest = hashlib.sha256()
-        for module in (__file__, scenery.__file__, ambience.__file__):
+        for module in (__file__, scenery.__file__, ambience.__file__, reel_module.__file__):
             digest.update(Path(module).read_bytes())
         return Checkpoint(self.name, _VERSION, digest.hexdigest(), "Apache-2.0")
 

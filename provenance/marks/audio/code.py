@@ -59,7 +59,8 @@ def decode(soft: Floats) -> Bits:
     A Viterbi pass runs three times round the circle and keeps the middle turn, where the path has
     forgotten that its start and end were open.
     """
-    branches = np.tile(soft.reshape(MESSAGE_BITS, -1), (3, 1)) @ _outputs().T
+    # einsum, not @: waking BLAS threads costs more than this product.
+    branches = np.tile(np.einsum("tg,rg->tr", soft.reshape(MESSAGE_BITS, -1), _outputs()), (3, 1))
     choices = np.empty((len(branches), _STATES), np.bool_)
     metric = np.zeros(_STATES, np.float32)
     for step, branch in enumerate(branches):

@@ -25,7 +25,6 @@ TRIALS = 24
 SEARCH_TRIALS = 64
 ALIGNMENTS = tiles.FRAMES * tiles.PERIOD
 FRAMES_PER_SECOND = tiles.RATE / tiles.HOP
-_MIN_STRENGTH = 8.0
 _SEGMENT_Z = 3.0
 _LARGEST_BEND = 0.06
 _BEND_STEP = 0.005
@@ -191,14 +190,14 @@ def _first_readable(folds: Sequence[Fold], plan: pattern.Pattern, trials: int) -
 
 
 def _tried(fold: Fold, shift: int, plan: pattern.Pattern) -> Reading | None:
-    """Decode at one alignment; None when the CRC disagrees or the code word hardly shows."""
+    """Decode at one alignment; None when the CRC disagrees."""
     plane = np.roll(fold.plane, -shift, axis=0)
     sums = np.bincount(plan.groups.ravel(), (plane * plan.signs).ravel(), pattern.GROUPS)
     soft = sums[: pattern.FIRST_PILOT].astype(np.float32)
     bits = code.decode(soft)
     payload = code.payload(bits ^ plan.whitening)
+    if payload is None:
+        return None
     deviation = math.sqrt(np.square(plane[~plan.pilots]).sum() + 1e-9)
     strength = float(code.encode(bits) @ soft) / deviation
-    if payload is None or strength < _MIN_STRENGTH:
-        return None
     return Reading(payload, fold.bend, fold.offset, shift, float(fold.z[shift]), strength)

@@ -139,7 +139,7 @@ def test_payload_survives_in_real_recordings(pattern: str, shared_data: Path, tm
     assert payload_in(again) == PAYLOAD
 
 
-@pytest.mark.parametrize("name", ["wind", "syllables", "ticks"])
+@pytest.mark.parametrize("name", ["wind", "syllables", "tones"])
 def test_payload_survives_a_crop(name: str, marked: dict[str, Sound], tmp_path: Path) -> None:
     coded = through_aac(marked[name], RATE, tmp_path, 96_000)
     assert payload_in(coded[int(1.3 * RATE) + 17 : int(7.3 * RATE)]) == PAYLOAD

@@ -46,7 +46,10 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds on the wall, CPU seconds of this process and its children, and their peak memory in MiB."""
+    """Seconds on the wall, CPU seconds of this process and its children, and their peak memory in MiB.
+
+    Memory is the proportional set size: a page that two processes share is counted once.
+    """
 
     wall: float
     cpu: float
@@ -80,7 +83,7 @@ class _Tree:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Note the largest sum of resident memory."""
+        """Note the largest sum of memory."""
         over = threading.Event()
         thread = threading.Thread(target=self._watch, args=(over,), daemon=True)
         thread.start()
@@ -91,10 +94,10 @@ class _Tree:
             thread.join()
 
     def _watch(self, over: threading.Event) -> None:
-        while not over.wait(0.02):
+        while not over.wait(0.1):
             try:
-                self.peak = max(self.peak, sum(process.memory_info().rss for process in self._all()))
-            except psutil.NoSuchProcess:
+                self.peak = max(self.peak, sum(process.memory_full_info().pss for process in self._all()))
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
 
 

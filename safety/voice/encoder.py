@@ -10,7 +10,7 @@ import numpy as np
 
 from core.errors import ModelMissing
 from core.finding import Model
-from core.models import converted, keep, registry, wheel_file
+from core.models import converted, keep, kept, registry, wheel_file
 from safety.voice.mel import BANDS, Floats
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ def session(path: Path, name: str) -> onnxruntime.InferenceSession:
 
 
 def build(models_dir: Path) -> tuple[Model, ...]:
-    """Convert the checkpoint to ONNX in `models_dir`, unless that was done, and return it."""
-    try:
-        return (converted(models_dir, FILE)[1],)
-    except ModelMissing:
-        content = to_onnx(weights()).SerializeToString(deterministic=True)
-        return (keep(models_dir, FILE, content, registry()[CHECKPOINT].sha256),)
+    """Convert the checkpoint to ONNX in `models_dir`, unless that was done from the same one, and return it."""
+    source = registry()[CHECKPOINT].sha256
+    if made := kept(models_dir, FILE, source):
+        return (made,)
+    content = to_onnx(weights()).SerializeToString(deterministic=True)
+    return (keep(models_dir, FILE, content, source),)
 
 
 def weights() -> dict[str, Floats]:

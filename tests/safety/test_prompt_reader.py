@@ -19,22 +19,15 @@ from core.errors import BadPrompt, ModelMissing, Unavailable
 from policies.engine import Pack, default_pack, load
 from policies.facts import filled, problems
 from safety.prompt import PromptReader, ProtectedName, corpus
-from safety.prompt.convert import ENCODER, build
+from safety.prompt.convert import ENCODER
 from safety.prompt.heads import shipped
 
 MAREN = ProtectedName("identity-1", ("Maren Holt", "M. J. Holt", "Holtie"))
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("models")
-    build(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def reader(models: Path) -> PromptReader:
-    return PromptReader.load(models)
+def reader(prompt_models: Path) -> PromptReader:
+    return PromptReader.load(prompt_models)
 
 
 @pytest.fixture(scope="module")
@@ -226,11 +219,11 @@ def test_a_typical_prompt_takes_less_than_50_ms_of_cpu(reader: PromptReader) -> 
     assert (time.process_time() - began) / 20 < 0.05
 
 
-def test_the_encoder_agrees_with_the_published_model(models: Path) -> None:
+def test_the_encoder_agrees_with_the_published_model(prompt_models: Path) -> None:
     from safety.prompt.encoder import Encoder
 
     text = "A quiet harbour at dawn, fishing boats leaving one by one."
-    vector = Encoder.load(models).encode([text])[0]
+    vector = Encoder.load(prompt_models).encode([text])[0]
     reference = np.array(
         # sentence-transformers/all-MiniLM-L6-v2 in float32: the first values of the vector for this text
         [0.05064515, 0.04216166, 0.00297321, 0.07191195, 0.01675211, -0.06607375, 0.07169734, -0.09571599]
@@ -239,20 +232,20 @@ def test_the_encoder_agrees_with_the_published_model(models: Path) -> None:
     np.testing.assert_allclose(vector[:8], reference, atol=0.02)
 
 
-def test_texts_do_not_touch_each_other(models: Path) -> None:
+def test_texts_do_not_touch_each_other(prompt_models: Path) -> None:
     from safety.prompt.encoder import Encoder
 
-    encoder = Encoder.load(models)
+    encoder = Encoder.load(prompt_models)
     texts = ["A bell.", "A long road through the hills under a pale sky with two riders far away.", "Rain."]
     together = encoder.encode(texts)
     alone = np.concatenate([encoder.encode([text]) for text in texts])
     np.testing.assert_array_equal(together, alone)
 
 
-def test_a_missing_or_altered_model_is_an_error(models: Path, tmp_path: Path) -> None:
+def test_a_missing_or_altered_model_is_an_error(prompt_models: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelMissing, match="has not been made"):
         PromptReader.load(tmp_path)
-    for file in models.iterdir():
+    for file in prompt_models.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     PromptReader.load(tmp_path)
     altered = bytearray((tmp_path / ENCODER).read_bytes())

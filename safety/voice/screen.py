@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -13,8 +14,9 @@ from core.errors import ModelMissing
 from core.finding import Finding, Screening, Unassessable
 from core.media.clip import Clip
 from core.media.read import whole_sound
+from safety.voice.channels import views
 from safety.voice.enrol import Enrolment, enrol
-from safety.voice.listen import Heard, Listener
+from safety.voice.listen import FRAME_S, Heard, Listener
 from safety.voice.mel import RATE, Floats
 from safety.voice.score import LENGTHS, centre, cohort, scores
 
@@ -24,6 +26,8 @@ SNR_DB = 8.0
 SILENT_DB = -60.0
 GAP_S = 0.5
 EDGE = 3
+
+Part = TypeVar("Part", Finding, Unassessable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,19 +56,23 @@ class Voice:
         return enrol(self._listener, recordings)
 
     def screen(self, clip: Clip, gallery: Sequence[Template]) -> Screening:
-        """Look for the enrolled voices in a clip's sound; raise `BadMedia` if it cannot be decoded."""
-        wave = np.zeros(0, np.float32)
+        """Look for the enrolled voices in every channel of a clip; raise `BadMedia` if that cannot be done."""
+        sound = np.zeros((0, 1), np.float32)
         if clip.audio is not None:
-            wave = whole_sound(clip.path, rate=RATE, mono=True)[:, 0]
-        heard = self._listener.hear(wave)
-        findings = tuple(finding for template in gallery for finding in _found(heard, template, len(gallery)))
+            sound = whole_sound(clip.path, rate=RATE)
+        heard = [self._listener.hear(wave) for wave in views(sound)]
+        findings = (
+            finding
+            for template in gallery
+            for finding in _joined(part for view in heard for part in _found(view, template, len(gallery)))
+        )
         return Screening(
             detector="voice",
             tier=TIER,
             models=self._listener.models,
-            findings=findings,
-            unassessable=tuple(_unassessable(heard)),
-            tracks=len(heard.turns),
+            findings=tuple(findings),
+            unassessable=tuple(_joined(part for view in heard for part in _unassessable(view, heard))),
+            tracks=max(len(view.turns) for view in heard),
             notes=_notes(clip, heard),
         )
 
@@ -110,23 +118,46 @@ def _stretches(
         yield float(spans[first, 0]), float(spans[last + length - 1, 1]), float(best)
 
 
-def _unassessable(heard: Heard) -> Iterator[Unassessable]:
-    """Yield what is speech but cannot be compared."""
-    turns = heard.turns
-    if turns and heard.speech_s < SPEECH_S:
-        why = f"There is {heard.speech_s:.1f} s of speech; {SPEECH_S:.0f} s is needed."
+def _joined(parts: Iterable[Part]) -> list[Part]:
+    """Join what several views have at the same time; the strongest tells what was found."""
+    joined: list[Part] = []
+    for part in sorted(parts, key=lambda part: part.start):
+        if not joined or part.start >= joined[-1].end:
+            joined.append(part)
+            continue
+        best = max(joined[-1], part, key=_margin)
+        joined[-1] = replace(best, start=joined[-1].start, end=max(joined[-1].end, part.end))
+    return joined
+
+
+def _margin(part: Finding | Unassessable) -> float:
+    return part.score - part.threshold if isinstance(part, Finding) else 0.0
+
+
+def _unassessable(view: Heard, heard: Sequence[Heard]) -> Iterator[Unassessable]:
+    """Yield what is speech in one view of a clip and cannot be compared in any."""
+    turns = view.turns
+    if turns and max(other.speech_s for other in heard) < SPEECH_S:
+        why = f"There is {view.speech_s:.1f} s of speech; {SPEECH_S:.0f} s is needed."
         yield Unassessable(kind="voice", why=why, start=turns[0][0], end=turns[-1][1])
         return
     for start, end in turns:
-        snr = heard.snr_db(start, end)
-        if end - start >= SPEECH_S and snr < SNR_DB:
+        if end - start >= SPEECH_S and not any(_clear(other, start, end) for other in heard):
+            snr = view.snr_db(start, end)
             why = f"The speech stands {snr:.0f} dB above its background; {SNR_DB:.0f} dB are needed."
             yield Unassessable(kind="voice", why=why, start=start, end=end)
 
 
-def _notes(clip: Clip, heard: Heard) -> tuple[str, ...]:
+def _clear(view: Heard, start: float, end: float) -> bool:
+    """Tell whether a view has speech most of the time from `start` to `end`, well above its background."""
+    spoken = view.speech[round(start / FRAME_S) : round(end / FRAME_S)].mean() > 0.5
+    return bool(spoken) and view.snr_db(start, end) >= SNR_DB
+
+
+def _notes(clip: Clip, heard: Sequence[Heard]) -> tuple[str, ...]:
     if clip.audio is None:
         return ("The clip has no sound.",)
-    if 10 * np.log10(float(heard.power.max()) + 1e-12) < SILENT_DB:
+    loudest = max(float(view.power.max()) for view in heard)
+    if 10 * np.log10(loudest + 1e-12) < SILENT_DB:
         return ("The sound is silent.",)
-    return () if heard.turns else ("There is sound but no speech.",)
+    return () if any(view.turns for view in heard) else ("There is sound but no speech.",)

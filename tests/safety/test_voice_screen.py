@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.errors import BadEnrolment, ModelMissing
+from core.errors import BadEnrolment, BadMedia, ModelMissing
 from core.finding import Screening
 from core.media.probe import probe
 from core.media.read import whole_sound
@@ -107,6 +107,103 @@ def test_any_rate_and_any_channels(
     said = np.tile(speak(Persona(LOW), 9, 5, rate=rate), (1, channels))
     screening = _screened(voice, gallery, _wav(tmp_path / "clip.wav", said * 0.3, rate))
     assert {finding.identity for finding in screening.findings} == {f"persona {LOW}"}
+
+
+LOUD = np.random.default_rng(3).normal(0, 0.2, 5 * RATE)
+
+
+def _spread(said: np.ndarray, how: str) -> np.ndarray:
+    nothing = np.zeros_like(said)
+    ways = {
+        "antiphase": [said, -said],
+        "left only": [said, nothing],
+        "right only": [nothing, said],
+        "under noise that the difference cancels": [LOUD + said, LOUD - said],
+        "under noise that no equal sum cancels": [LOUD + said, said - 2 * LOUD],
+        "one of six": [nothing, nothing, nothing, nothing, said, nothing],
+        "antiphase at the back": [nothing, nothing, nothing, nothing, said, -said],
+    }
+    return np.stack(ways[how], axis=1) * 0.4
+
+
+HIDDEN = [
+    "antiphase",
+    "left only",
+    "right only",
+    "under noise that the difference cancels",
+    "under noise that no equal sum cancels",
+    "one of six",
+    "antiphase at the back",
+]
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+def test_no_play_with_the_channels_hides_a_voice(
+    voice: Voice, gallery: list[Template], tmp_path: Path, how: str
+):
+    enrolled, stranger = (speak(Persona(seed), 9, 5)[:, 0] for seed in (LOW, 15))
+    clip = _wav(tmp_path / "clip.wav", _spread(enrolled, how))
+    (finding,) = _screened(voice, gallery, clip).findings
+    assert finding.identity == f"persona {LOW}"
+    assert (finding.start, finding.end) == pytest.approx((0, 5), abs=0.8)
+    control = _wav(tmp_path / "control.wav", _spread(stranger, how))
+    assert _screened(voice, gallery, control).findings == ()
+
+
+def test_in_the_sum_of_the_channels_alone_the_hidden_voice_is_not_heard(
+    voice: Voice, gallery: list[Template], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The control of the test above: what it proves rests on listening to more than the sum."""
+    clip = _wav(tmp_path / "clip.wav", _spread(speak(Persona(LOW), 9, 5)[:, 0], "antiphase"))
+    assert _screened(voice, gallery, clip).findings
+    monkeypatch.setattr("safety.voice.screen.views", lambda sound: [sound.mean(axis=1)])
+    screening = _screened(voice, gallery, clip)
+    assert (screening.findings, screening.notes) == ((), ("The sound is silent.",))
+
+
+def test_two_voices_in_two_channels_are_both_found(voice: Voice, gallery: list[Template], tmp_path: Path):
+    left, right = (speak(Persona(seed), 9, 5)[:, 0] for seed in (HIGH, LOW))
+    screening = _screened(voice, gallery, _wav(tmp_path / "clip.wav", np.stack([left, right], axis=1)))
+    assert {finding.identity for finding in screening.findings} == {f"persona {HIGH}", f"persona {LOW}"}
+    assert len(screening.findings) == 2
+    assert screening.unassessable == ()
+
+
+def test_speech_that_is_clear_in_one_channel_is_not_called_unassessable(
+    voice: Voice, gallery: list[Template], tmp_path: Path
+):
+    said = speak(Persona(15), 4, 5)[:, 0]
+    noise = np.random.default_rng(0).normal(0, 0.1, said.shape)
+    clear = _screened(voice, gallery, _wav(tmp_path / "clear.wav", np.stack([said, said + noise], axis=1)))
+    assert clear.unassessable == ()
+    again = np.random.default_rng(1).normal(0, 0.1, said.shape)
+    noisy = np.stack([said + again, said + noise], axis=1)
+    assert _screened(voice, gallery, _wav(tmp_path / "noisy.wav", noisy)).unassessable
+
+
+def test_mono_in_two_channels_costs_what_mono_costs(
+    voice: Voice, gallery: list[Template], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    said = speak(Persona(LOW), 9, 3)
+    heard: list[int] = []
+    hear = voice._listener.hear
+
+    def counted(wave: np.ndarray) -> object:
+        heard.append(len(wave))
+        return hear(wave)
+
+    monkeypatch.setattr(voice._listener, "hear", counted)
+    both = _screened(voice, gallery, _wav(tmp_path / "both.wav", np.tile(said, (1, 2))))
+    assert heard == [len(said)]
+    assert both == _screened(voice, gallery, _wav(tmp_path / "mono.wav", said))
+
+
+def test_more_channels_than_can_be_heard_are_no_clean_clip(
+    voice: Voice, gallery: list[Template], tmp_path: Path
+):
+    clip = _wav(tmp_path / "clip.wav", np.tile(speak(Persona(LOW), 9, 1), (1, 10)))
+    with pytest.raises(BadMedia):
+        _screened(voice, gallery, clip)
 
 
 def test_one_of_two_speakers_is_found_where_it_speaks(voice: Voice, gallery: list[Template], tmp_path: Path):

@@ -28,7 +28,7 @@ S = State
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     S.RECEIVED: frozenset({S.ADMITTED, S.HELD, S.REFUSED, S.FAILED, S.CANCELLED}),
-    S.ADMITTED: frozenset({S.GENERATED, S.FAILED, S.CANCELLED}),
+    S.ADMITTED: frozenset({S.GENERATED, S.FAILED, S.CANCELLED, S.HELD}),
     S.GENERATED: frozenset({S.CLEARED, S.HELD, S.REJECTED, S.FAILED, S.CANCELLED}),
     S.HELD: frozenset({S.RECEIVED, S.GENERATED, S.ADMITTED, S.CLEARED, S.REJECTED, S.CANCELLED}),
     S.CLEARED: frozenset({S.MARKED, S.FAILED, S.CANCELLED, S.HELD}),
@@ -42,8 +42,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     S.CANCELLED: frozenset(),
     S.WITHDRAWN: frozenset(),
 }
-"""CLEARED, MARKED and SIGNED go back to HELD when a consent they rest on is revoked. HELD goes back to
-RECEIVED or GENERATED when a person asks for the check to be made again, say after a detector was mended."""
+"""ADMITTED to SIGNED go back to HELD when a consent they rest on is revoked. HELD goes back to RECEIVED or
+GENERATED when a person asks for the check to be made again, say after a detector was mended."""
 
 RUNNABLE = frozenset({S.RECEIVED, S.ADMITTED, S.GENERATED, S.CLEARED, S.MARKED, S.SIGNED, S.RECORDED})
 """States from which a worker can take the next step."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlmodel import Session, col, select
 
 from core.clock import Clock, iso, milliseconds, new_id
-from core.errors import BadInput, NotFound, StaleFence
+from core.decision import RuleHit, from_json, to_json
+from core.errors import BadInput, Conflict, NotFound
 from core.events import Event, Tag, record
 from core.state import State
 from core.store import move
-from core.tables import Consent, ConsentUse, Identity, Job, Partner
+from core.tables import Consent, ConsentUse, Identity, Job, Partner, Ruling
+from pipeline.review import latest_ruling
 
 Kind = Literal["likeness", "voice"]
-_STOPPABLE = {State.CLEARED, State.MARKED, State.SIGNED}
+_STOPS_AT = {
+    # Nobody has screened these two yet, so an approval must lead them past the detectors again.
+    State.ADMITTED: "admit",
+    State.GENERATED: "admit",
+    State.CLEARED: "screen",
+    State.MARKED: "screen",
+    State.SIGNED: "screen",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +94,10 @@ def resolve(session: Session, job: Job, identity: str, kinds: set[Kind], now_ms:
     """Find the grant that covers this person, these kinds and this request now; "" when there is none."""
     found = session.exec(
         select(Consent)
+        .join(Identity)
         .where(
             Consent.identity == identity,
+            col(Identity.erased).is_(False),
             Consent.partner == job.partner,
             col(Consent.revoked_ms).is_(None),
             col(Consent.starts_ms) <= now_ms,
@@ -103,15 +115,26 @@ def resolve(session: Session, job: Job, identity: str, kinds: set[Kind], now_ms:
     return next(covering, "")
 
 
+def use(session: Session, job_id: str, consents: Iterable[str]) -> None:
+    """Note that a request rests on these grants; raise `Conflict` when one was revoked while it was decided."""
+    for consent_id in sorted(consents):
+        # The shared lock makes a revocation wait until it can see this use.
+        given = session.get(Consent, consent_id, with_for_update={"read": True}, populate_existing=True)
+        if given is None or given.revoked_ms is not None:
+            raise Conflict("A consent was revoked while this request was being decided.")
+        session.merge(ConsentUse(consent=consent_id, job=job_id))
+
+
 def revoke(session: Session, consent_id: str, *, actor: str, clock: Clock) -> Revoked:
     """End a grant now: unreleased requests that rest on it are held, released clips are listed."""
-    consent = session.get(Consent, consent_id)
+    consent = session.get(Consent, consent_id, with_for_update=True, populate_existing=True)
     if consent is None:
         raise NotFound("There is no such consent.")
-    now_ms = milliseconds(clock.now())
-    consent.revoked_ms = consent.revoked_ms or now_ms
+    consent.revoked_ms = consent.revoked_ms or milliseconds(clock.now())
     session.add(consent)
-    jobs = session.exec(select(Job).join(ConsentUse).where(ConsentUse.consent == consent_id)).all()
+    # Locked, so that no worker or reviewer moves one between this look and the hold.
+    resting = select(Job).join(ConsentUse).where(ConsentUse.consent == consent_id).order_by(Job.id)
+    jobs = session.exec(resting.with_for_update(of=Job), execution_options={"populate_existing": True}).all()
     stopped = tuple(job.id for job in jobs if _stopped(session, job, actor=actor, clock=clock))
     released = tuple(job.id for job in jobs if job.state in {State.RECORDED, State.RELEASED})
     record(
@@ -129,23 +152,40 @@ def revoke(session: Session, consent_id: str, *, actor: str, clock: Clock) -> Re
 
 
 def _stopped(session: Session, job: Job, *, actor: str, clock: Clock) -> bool:
-    if State(job.state) not in _STOPPABLE:
+    state, now_ms = State(job.state), milliseconds(clock.now())
+    if state in _STOPS_AT or state is State.HELD:
+        # Approvals from before the revocation do not count for this new decision.
+        session.add(_without_consent(latest_ruling(session, job.id), now_ms))
+    if state not in _STOPS_AT:
         return False
-    try:
-        move(
-            session,
-            job.id,
-            State(job.state),
-            State.HELD,
-            now_ms=milliseconds(clock.now()),
-            held_at="screen",
-            problem="The consent this request rests on was revoked.",
-        )
-    except StaleFence:
-        return False
+    problem = "The consent this request rests on was revoked."
+    move(session, job.id, state, State.HELD, now_ms=now_ms, held_at=_STOPS_AT[state], problem=problem)
     record(
         session,
         Event(tag=Tag.CLIP_HELD, actor=actor, partner=job.partner, job=job.id, rule="consent_revoked"),
         clock,
     )
     return True
+
+
+def _without_consent(ruling: Ruling, now_ms: int) -> Ruling:
+    """Make the decision that holds a request whose consent is gone, as grave as the one before it."""
+    hit = RuleHit(
+        id="consent_revoked",
+        outcome="hold",
+        reason_code="consent_revoked",
+        category="consent",
+        message="The consent this request rests on was revoked.",
+        advice="Register a new consent, change the person, or wait for the reviewer.",
+    )
+    before = from_json(ruling.decision)
+    held = replace(
+        before,
+        outcome="hold",
+        rules=(*before.rules, hit),
+        # No pack made this, so none can make it again from its facts.
+        facts=before.facts | {"fault": hit.message},
+    )
+    return Ruling(
+        job=ruling.job, stage=held.stage, outcome=held.outcome, decision=to_json(held), at_ms=now_ms
+    )

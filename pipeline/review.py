@@ -44,6 +44,8 @@ def decide(
     A grave decision takes two different reviewers to approve; the first approval leaves it held.
     """
     job = find_job(session, job_id)
+    # One decision at a time on a request: the second of two approvals must see the first.
+    session.refresh(job, with_for_update=True)
     if job.state != State.HELD:
         raise Conflict(f"The request is {job.state}, not held.")
     if len(reason.strip()) < MIN_REASON:

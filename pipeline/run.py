@@ -23,8 +23,8 @@ from core.events import record as record_event
 from core.shot import Tick
 from core.state import CANCELLABLE, State
 from core.store import claim, move, postpone, renew
-from core.tables import ConsentUse, Job, Manifest, Ruling
-from pipeline import rulings
+from core.tables import Job, Manifest, Ruling
+from pipeline import consents, rulings
 from pipeline.steps import STEPS, Done
 from pipeline.tools import Tools
 
@@ -102,8 +102,7 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
         values = done.values | {"got": job.got | done.got, "progress": 0.0}
         if done.ruling is not None:
             session.add(_ruling_row(job, done, now_ms))
-            for consent in done.ruling.consents:
-                session.merge(ConsentUse(consent=consent, job=job.id))
+            consents.use(session, job.id, done.ruling.consents)
         if done.manifest is not None:
             label, content = done.manifest
             session.merge(Manifest(payload=job.payload, label=label, job=job.id, store=content))

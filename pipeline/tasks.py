@@ -1,18 +1,21 @@
 """Celery as transport: a message is a hint that a request may be worked on, and nothing more.
 
-Start a worker with `celery -A pipeline.tasks worker`. Messages are acknowledged early: recovery belongs to
-the leases in the database, so losing or doubling any message is harmless.
+Start workers with `celery -A pipeline.tasks worker -Q cpu` (and `-Q gpu --pool solo` where a model renders),
+and one `celery -A pipeline.tasks beat`. Messages are acknowledged early: recovery belongs to the leases in
+the database, so losing or doubling any message is harmless.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
-from celery import Celery, signals
+from celery import Celery, Task, signals
 
+from core.errors import BadInput
 from core.settings import Settings
 from core.state import State
-from core.store import job as find_job
+from core.tables import Job
 from pipeline.run import advance
 from pipeline.sweep import send_hints, stuck, sweep
 from pipeline.tools import Tools
@@ -31,34 +34,41 @@ def _tools() -> Tools:
     return assemble(Settings())
 
 
-def make_app(settings: Settings) -> Celery:
-    """Make the Celery application for these settings."""
-    app = Celery("greenlight", broker=settings.broker_url or "memory://")
-    app.conf.update(
-        task_serializer="json",
-        accept_content=["json"],
-        task_ignore_result=True,
-        task_acks_late=False,
-        worker_prefetch_multiplier=1,
-        task_default_queue="cpu",
-        broker_connection_retry_on_startup=True,
-        beat_schedule={
+def _configuration() -> dict[str, Any]:
+    """Read the settings when Celery first needs them, so that importing this module needs none."""
+    broker = Settings().broker_url
+    if not broker:
+        raise BadInput("Set GREENLIGHT_BROKER_URL to the broker that API and workers share.")
+    return {
+        "broker_url": broker,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "task_ignore_result": True,
+        "task_acks_late": False,
+        "worker_prefetch_multiplier": 1,
+        "task_default_queue": "cpu",
+        "broker_connection_retry_on_startup": True,
+        "beat_schedule": {
             "relay": {"task": "greenlight.relay", "schedule": _RELAY_SECONDS},
             "sweep": {"task": "greenlight.sweep", "schedule": _SWEEP_SECONDS},
         },
-    )
-    return app
+    }
 
 
-app = make_app(Settings())
+app = Celery("greenlight")
+app.add_defaults(_configuration)
 
 
-@app.task(name="greenlight.advance")
-def advance_task(job_id: str) -> None:
+@app.task(name="greenlight.advance", bind=True)
+def advance_task(task: Task, job_id: str) -> None:
     """Take one request one step further and send the hint for the step after."""
     tools = _tools()
-    advance(tools, holder_name(), job_id)
-    _relay(tools)
+    # A late or doubled hint may speak of a step that is over; a worker without a GPU must not render.
+    if task.request.delivery_info["routing_key"] == queue_of(tools, job_id):
+        advance(tools, holder_name(), job_id)
+        _relay(tools)
+    else:
+        _hint(tools, job_id)
 
 
 @app.task(name="greenlight.relay")
@@ -89,8 +99,8 @@ def _hint(tools: Tools, job_id: str) -> None:
 def queue_of(tools: Tools, job_id: str) -> str:
     """Name the queue whose workers can take the next step: rendering with a model wants a GPU."""
     with tools.store.reading() as session:
-        job = find_job(session, job_id)
-    renders = job.state == State.ADMITTED and job.ask["engine"] in GPU_ENGINES
+        job = session.get(Job, job_id)
+    renders = job is not None and job.state == State.ADMITTED and job.ask["engine"] in GPU_ENGINES
     return "gpu" if renders else "cpu"
 
 

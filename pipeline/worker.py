@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import structlog
@@ -17,6 +19,7 @@ from pipeline.tools import Tools
 
 _log = structlog.get_logger("worker")
 IDLE_SECONDS = 0.25
+INTEGRATE_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 
 
@@ -36,16 +39,35 @@ def drain(tools: Tools, holder: str) -> int:
 def work(tools: Tools, stop: threading.Event) -> None:
     """Work until `stop` is set; a step under way is finished first."""
     holder = holder_name()
-    since_sweep = SWEEP_SECONDS
+    sweeping = _paced(SWEEP_SECONDS, lambda: sweep(tools))
+    integrating = _paced(INTEGRATE_SECONDS, tools.integrate)
     _log.info("worker started", holder=holder)
     while not stop.is_set():
-        if since_sweep >= SWEEP_SECONDS:
-            sweep(tools)
-            since_sweep = 0.0
-        if drain(tools, holder) == 0:
-            tools.integrate()
+        _survived(sweeping)
+        _survived(integrating)
+        if not _survived(lambda: advance(tools, holder)):
             stop.wait(IDLE_SECONDS)
-            since_sweep += IDLE_SECONDS
+
+
+def _paced(seconds: float, chore: Callable[[], object]) -> Callable[[], None]:
+    """Make a chore that is done at the first call and then at most once in so many seconds."""
+    due = time.monotonic()
+
+    def run() -> None:
+        nonlocal due
+        if time.monotonic() >= due:
+            due = time.monotonic() + seconds
+            chore()
+
+    return run
+
+
+def _survived(part: Callable[[], object]) -> object:
+    try:
+        return part()
+    except Exception as error:  # noqa: BLE001  # a broken log or database must not end the process that waits for its return
+        _log.error("worker could not go on", error=f"{type(error).__name__}: {error}")
+        return None
 
 
 def main(env_file: Path | None = None) -> None:

@@ -57,17 +57,14 @@ def test_every_state_is_in_the_readme() -> None:
 
 
 def test_every_route_is_in_the_readme_and_the_other_way_round() -> None:
-    from fastapi import FastAPI
     from fastapi.routing import APIRoute
 
     from api import generations, people, public
 
-    app = FastAPI()
-    for router in (generations.router, people.router, public.router):
-        app.include_router(router)
     routes = {
         f"{method} {route.path.replace(':path', '')}"
-        for route in app.routes
+        for router in (generations.router, people.router, public.router)
+        for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods
     }

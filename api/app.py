@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import FastAPI, Request
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import console, generations, people, problems, public
-from core.errors import Unauthenticated
 from core.vault import secret_file
 from pipeline.tools import Tools
 
@@ -28,11 +26,9 @@ def create_app(tools: Tools) -> FastAPI:
         description="The safety-and-provenance gate around generative video and audio.",
     )
     app.state.tools = tools
-    problems.install(app)
+    problems.install(app, page=console.problem_page)
     for router in (generations.router, people.router, public.router, console.router):
         app.include_router(router)
-    app.exception_handler(Unauthenticated)(_to_login)
-    app.middleware("http")(_numbered)
     cookie_key = secret_file(tools.settings.data_dir / "keys" / "session", 32).hex()
     app.add_middleware(
         SessionMiddleware,
@@ -43,21 +39,30 @@ def create_app(tools: Tools) -> FastAPI:
     )
     upload_bytes = (tools.settings.max_upload_mib + 1) << 20
     app.add_middleware(LimitedBody, json_bytes=MAX_JSON_BYTES, upload_bytes=upload_bytes)
+    app.add_middleware(Numbered)
     return app
 
 
-async def _to_login(request: Request, error: Exception) -> Response:
-    if request.url.path.startswith("/console") and request.method == "GET":
-        return RedirectResponse("/console/login", 303)
-    return problems.answer(request, Unauthenticated.status, Unauthenticated.code, str(error))
+class Numbered:
+    """Give every request an id, and every answer the headers that all of them carry."""
 
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
-async def _numbered(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    request.state.request_id = secrets.token_hex(8)
-    response = await call_next(request)
-    response.headers["X-Request-Id"] = request.state.request_id
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    return response
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on under a fresh id."""
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+
+        async def labelled(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers["X-Content-Type-Options"] = "nosniff"
+                headers["Referrer-Policy"] = "no-referrer"
+            await send(message)
+
+        await self.app(scope, receive, labelled)
 
 
 class LimitedBody:
@@ -74,10 +79,9 @@ class LimitedBody:
         headers = dict(scope["headers"])
         multipart = headers.get(b"content-type", b"").startswith(b"multipart/form-data")
         limit = self.upload_bytes if multipart else self.json_bytes
-        if int(headers.get(b"content-length", b"0") or 0) > limit:
-            await problems.answer(Request(scope), 413, "too_large", f"At most {limit} bytes are accepted.")(
-                scope, receive, send
-            )
+        refused = _refused(headers.get(b"content-length", b"0"), limit)
+        if refused is not None:
+            await problems.answer(Request(scope), *refused)(scope, receive, send)
             return
         seen = 0
 
@@ -90,3 +94,11 @@ class LimitedBody:
             return message
 
         await self.app(scope, counted, send)
+
+
+def _refused(claimed: bytes, limit: int) -> tuple[int, str, str] | None:
+    if not (claimed.isdigit() and len(claimed) <= 20):
+        return 400, "bad_request", "The Content-Length is not a number."
+    if int(claimed) > limit:
+        return 413, "too_large", f"At most {limit} bytes are accepted."
+    return None

@@ -86,9 +86,18 @@ def signed_in(request: Request) -> Reviewer:
     raise Unauthenticated("Sign in first.")
 
 
+def deciding(reviewer: Annotated[Reviewer, Depends(signed_in)]) -> Reviewer:
+    """Find the person who is signed in, or raise `Forbidden` when they may only look."""
+    if reviewer.role == "auditor":
+        raise Forbidden("Auditors look; they do not decide.")
+    return reviewer
+
+
 def checked_form(request: Request, token: str) -> None:
     """Refuse a form that did not come from our own page (CSRF)."""
-    if not secrets.compare_digest(token, request.session.get("form_token", secrets.token_hex())):
+    ours = request.session.get("form_token") or secrets.token_hex()
+    # Bytes, since text that is not ASCII cannot be compared in constant time.
+    if not secrets.compare_digest(token.encode(errors="replace"), ours.encode()):
         raise Forbidden("This form is stale; load the page again.")
 
 
@@ -102,3 +111,4 @@ def _matches(hasher: PasswordHasher, stored: str, given: str) -> bool:
 GateTools = Annotated[Tools, Depends(tools_of)]
 CallingPartner = Annotated[str, Depends(calling_partner)]
 SignedIn = Annotated[Reviewer, Depends(signed_in)]
+Deciding = Annotated[Reviewer, Depends(deciding)]

@@ -6,18 +6,19 @@ import secrets
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Form, Query, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
+from sqlmodel import Session, col, select
 
-from api.auth import GateTools, SignedIn, checked_form, checked_reviewer
+from api.auth import Deciding, GateTools, SignedIn, checked_form, checked_reviewer
 from core.clock import iso
-from core.errors import Conflict, Unauthenticated
+from core.errors import BadInput, Conflict, Unauthenticated
 from core.events import Event, Tag, record
 from core.state import State
 from core.store import job as find_job
-from core.tables import Identity, Job
-from pipeline.evidence import frame_png, voice_wav
+from core.tables import Identity, Job, Review, Reviewer
+from pipeline.evidence import MAX_SECONDS, frame_png, voice_wav
 from pipeline.receipt import explanation
 from pipeline.review import decide, queue
 from pipeline.tools import Tools
@@ -25,6 +26,14 @@ from pipeline.tools import Tools
 router = APIRouter(prefix="/console", include_in_schema=False)
 pages = Jinja2Templates(Path(__file__).with_name("templates"))
 pages.env.filters["iso"] = iso
+Seconds = Annotated[float, Query(ge=0, le=24 * 3600, allow_inf_nan=False)]
+
+
+def problem_page(request: Request, status: int, message: str) -> Response:
+    """Tell a person at the console what went wrong, or ask them to sign in."""
+    if status == Unauthenticated.status:
+        return RedirectResponse("/console/login", 303)
+    return _answered(request, "problem.html", status, {"problem": message})
 
 
 @router.get("/login", response_class=HTMLResponse)
@@ -71,28 +80,9 @@ def get_queue(request: Request, tools: GateTools, reviewer: SignedIn) -> Respons
 
 
 @router.get("/clips/{job_id}", response_class=HTMLResponse)
-def get_clip(
-    request: Request, tools: GateTools, reviewer: SignedIn, job_id: str, problem: str = ""
-) -> Response:
+def get_clip(request: Request, tools: GateTools, reviewer: SignedIn, job_id: str) -> Response:
     """Show one held clip with everything known about it; looking is logged."""
-    with tools.store.session() as session:
-        job = find_job(session, job_id)
-        explained = explanation(session, job, "auditor")
-        names = {person.id: person.name for person in _people(session, explained)}
-        event = Event(
-            tag=Tag.AUDIT_QUERIED, actor=f"reviewer:{reviewer.name}", partner=job.partner, job=job.id
-        )
-        record(session, event, tools.clock)
-        session.commit()
-    return _page(
-        request,
-        "clip.html",
-        reviewer=reviewer,
-        job=job,
-        decisions=explained["decisions"],
-        names=names,
-        problem=problem,
-    )
+    return _clip_page(request, tools, reviewer, job_id)
 
 
 @router.get("/clips/{job_id}/frame.png")
@@ -105,7 +95,7 @@ def get_frame(tools: GateTools, reviewer: SignedIn, job_id: str, number: int) ->
 
 
 @router.get("/clips/{job_id}/voice.wav")
-def get_voice(tools: GateTools, reviewer: SignedIn, job_id: str, start: float, end: float) -> Response:
+def get_voice(tools: GateTools, reviewer: SignedIn, job_id: str, start: Seconds, end: Seconds) -> Response:
     """Play the seconds of a match."""
     job = _held(tools, job_id)
     return Response(
@@ -117,7 +107,7 @@ def get_voice(tools: GateTools, reviewer: SignedIn, job_id: str, start: float, e
 def post_decision(
     request: Request,
     tools: GateTools,
-    reviewer: SignedIn,
+    reviewer: Deciding,
     job_id: str,
     verdict: Annotated[Literal["approve", "reject", "retry"], Form()],
     reason: Annotated[str, Form(max_length=2000)],
@@ -125,12 +115,34 @@ def post_decision(
 ) -> Response:
     """Approve, reject, or have the check made again."""
     checked_form(request, form_token)
-    with tools.store.session() as session:
-        job = decide(session, job_id, verdict, reviewer=reviewer.name, reason=reason, clock=tools.clock)
-        session.commit()
+    try:
+        with tools.store.session() as session:
+            job = decide(session, job_id, verdict, reviewer=reviewer.name, reason=reason, clock=tools.clock)
+            session.commit()
+    except (BadInput, Conflict) as error:
+        return _clip_page(
+            request, tools, reviewer, job_id, status=error.status, problem=error.message, reason=reason
+        )
     if job.state == State.HELD:
         return RedirectResponse(f"/console/clips/{job_id}", 303)
     return RedirectResponse("/console/", 303)
+
+
+def _clip_page(
+    request: Request, tools: Tools, reviewer: Reviewer, job_id: str, *, status: int = 200, **shown: Any
+) -> Response:
+    with tools.store.session() as session:
+        job = find_job(session, job_id)
+        explained = explanation(session, job, "auditor")
+        names = {person.id: person.name for person in _people(session, explained)}
+        reviews = session.exec(select(Review).where(Review.job == job_id).order_by(col(Review.id))).all()
+        event = Event(
+            tag=Tag.AUDIT_QUERIED, actor=f"reviewer:{reviewer.name}", partner=job.partner, job=job.id
+        )
+        record(session, event, tools.clock)
+        session.commit()
+    shown |= {"job": job, "decisions": explained["decisions"], "names": names, "reviews": reviews}
+    return _page(request, "clip.html", status=status, reviewer=reviewer, longest=MAX_SECONDS, **shown)
 
 
 def _held(tools: Tools, job_id: str) -> Job:
@@ -145,7 +157,7 @@ def _latest(explained: dict[str, Any]) -> dict[str, Any] | None:
     return explained["decisions"][-1] if explained["decisions"] else None
 
 
-def _people(session: Any, explained: dict[str, Any]) -> list[Identity]:
+def _people(session: Session, explained: dict[str, Any]) -> list[Identity]:
     found = {
         item["identity"]
         for decision in explained["decisions"]
@@ -158,7 +170,11 @@ def _people(session: Any, explained: dict[str, Any]) -> list[Identity]:
 
 def _page(request: Request, name: str, *, status: int = 200, **shown: Any) -> Response:
     token = request.session.setdefault("form_token", secrets.token_urlsafe(16))
-    response = pages.TemplateResponse(request, name, {"form_token": token, **shown}, status_code=status)
+    return _answered(request, name, status, {"form_token": token, **shown})
+
+
+def _answered(request: Request, name: str, status: int, shown: dict[str, Any]) -> Response:
+    response = pages.TemplateResponse(request, name, shown, status_code=status)
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; media-src 'self'; "
         "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"

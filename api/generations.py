@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Header, Query, Request, UploadFile
+from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import FileResponse
 from sqlmodel import Session, col, select
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -16,9 +16,11 @@ from starlette.concurrency import run_in_threadpool
 from api.auth import CallingPartner, GateTools
 from api.problems import ANSWERS
 from api.schemas import (
+    Cursor,
     GenerationIn,
     GenerationList,
     GenerationOut,
+    IdInPath,
     PrecheckIn,
     SoundtrackIn,
     UploadOut,
@@ -39,6 +41,7 @@ from pipeline.tools import Tools
 
 router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["generations"])
 POLL_SECONDS = 0.5
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
 
@@ -111,7 +114,7 @@ def list_generations(
     tools: GateTools,
     partner: CallingPartner,
     state: State | None = None,
-    after: Annotated[str | None, Query(max_length=64)] = None,
+    after: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
 ) -> GenerationList:
     """List the partner's requests, newest first."""
@@ -135,7 +138,7 @@ def list_generations(
 
 
 @router.get("/generations/{job_id}")
-def get_generation(tools: GateTools, partner: CallingPartner, job_id: str) -> GenerationOut:
+def get_generation(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> GenerationOut:
     """Tell where a request stands, and why."""
     with tools.store.reading() as session:
         job = _mine(session, job_id, partner)
@@ -144,7 +147,7 @@ def get_generation(tools: GateTools, partner: CallingPartner, job_id: str) -> Ge
 
 
 @router.post("/generations/{job_id}/cancel")
-def post_cancel(tools: GateTools, partner: CallingPartner, job_id: str) -> GenerationOut:
+def post_cancel(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> GenerationOut:
     """Stop a request, as long as that is still possible."""
     with tools.store.session() as session:
         _mine(session, job_id, partner)
@@ -153,8 +156,19 @@ def post_cancel(tools: GateTools, partner: CallingPartner, job_id: str) -> Gener
     return generation_out(job)
 
 
-@router.get("/generations/{job_id}/content", response_class=FileResponse)
-def get_content(tools: GateTools, partner: CallingPartner, job_id: str) -> FileResponse:
+@router.get(
+    "/generations/{job_id}/content",
+    response_class=FileResponse,
+    responses={
+        200: {"content": dict.fromkeys(("video/mp4", "audio/mp4"), _BINARY)},
+        206: {
+            "content": dict.fromkeys(("video/mp4", "audio/mp4"), _BINARY),
+            "description": "The range asked for",
+        },
+        416: {"description": "The file has no such range"},
+    },
+)
+def get_content(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> FileResponse:
     """Fetch the released file; ranges are served. Nothing but a released file has a way out."""
     with tools.store.reading() as session:
         job = _mine(session, job_id, partner)
@@ -162,40 +176,45 @@ def get_content(tools: GateTools, partner: CallingPartner, job_id: str) -> FileR
         raise Conflict(f"The request is {job.state}; there is a file only when it is released.")
     path = tools.blobs.path("public", job.public)
     mime = "video/mp4" if path.suffix == ".mp4" else "audio/mp4"
-    return FileResponse(path, media_type=mime, filename=f"{job.id}{path.suffix}")
+    # A withdrawn clip must not live on in a cache: it is asked for again each time.
+    headers = {"Cache-Control": "private, no-cache"}
+    return FileResponse(path, media_type=mime, filename=f"{job.id}{path.suffix}", headers=headers)
 
 
 @router.get("/generations/{job_id}/receipt")
-def get_receipt(tools: GateTools, partner: CallingPartner, job_id: str) -> dict[str, Any]:
+def get_receipt(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> dict[str, Any]:
     """Give the account of a request."""
     with tools.store.reading() as session:
         return receipt(session, _mine(session, job_id, partner))
 
 
 @router.get("/generations/{job_id}/explanation")
-def get_explanation(tools: GateTools, partner: CallingPartner, job_id: str) -> dict[str, Any]:
+def get_explanation(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> dict[str, Any]:
     """Explain every decision on a request."""
     with tools.store.reading() as session:
         return explanation(session, _mine(session, job_id, partner), "caller")
 
 
-@router.get("/generations/{job_id}/events", response_class=EventSourceResponse)
+@router.get(
+    "/generations/{job_id}/events",
+    response_class=EventSourceResponse,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
 async def get_events(
     tools: GateTools,
     partner: CallingPartner,
-    request: Request,
-    job_id: str,
-    last_event_id: Annotated[int, Header()] = 0,
+    job_id: IdInPath,
+    last_event_id: Annotated[int, Header(ge=0, lt=2**53)] = 0,
 ) -> EventSourceResponse:
     """Follow a request until it ends, as server-sent events; `Last-Event-ID` resumes."""
     with tools.store.reading() as session:
         _mine(session, job_id, partner)
-    return EventSourceResponse(_followed(tools, request, job_id, last_event_id))
+    return EventSourceResponse(_followed(tools, job_id, last_event_id))
 
 
-async def _followed(tools: Tools, request: Request, job_id: str, seen: int) -> AsyncIterator[ServerSentEvent]:
+async def _followed(tools: Tools, job_id: str, seen: int) -> AsyncIterator[ServerSentEvent]:
     progress = -1.0
-    while not await request.is_disconnected():
+    while True:
         job, rows = await run_in_threadpool(_news, tools, job_id, seen)
         for row in rows:
             seen = row.id or seen
@@ -213,7 +232,10 @@ async def _followed(tools: Tools, request: Request, job_id: str, seen: int) -> A
 
 def _news(tools: Tools, job_id: str, seen: int) -> tuple[Job, list[AuditEvent]]:
     with tools.store.reading() as session:
-        newer = select(AuditEvent).where(AuditEvent.job == job_id, col(AuditEvent.id) > seen)
+        # That somebody of the house looked is not the partner's to know.
+        newer = select(AuditEvent).where(
+            AuditEvent.job == job_id, col(AuditEvent.id) > seen, AuditEvent.tag != Tag.AUDIT_QUERIED
+        )
         rows = list(session.exec(newer.order_by(col(AuditEvent.id))))
         return session.get_one(Job, job_id), rows
 

@@ -12,10 +12,12 @@ from api.problems import ANSWERS
 from api.schemas import (
     ConsentIn,
     ConsentOut,
+    Cursor,
     EnrolmentIn,
     EnrolmentOut,
     IdentityIn,
     IdentityOut,
+    IdInPath,
     RevocationOut,
     consent_out,
     identity_out,
@@ -46,19 +48,19 @@ def post_identity(tools: GateTools, partner: CallingPartner, wanted: IdentityIn)
 def list_identities(
     tools: GateTools,
     partner: CallingPartner,
-    after: Annotated[str, Query(max_length=64)] = "",
+    after: Cursor = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> list[IdentityOut]:
     """List the people this partner registered."""
     mine = select(Identity).where(Identity.registered_by == partner, col(Identity.erased).is_(False))
     with tools.store.reading() as session:
-        found = session.exec(mine.where(col(Identity.id) > after).order_by(Identity.id).limit(limit))
+        found = session.exec(mine.where(col(Identity.id) > (after or "")).order_by(Identity.id).limit(limit))
         return [identity_out(person) for person in found]
 
 
 @router.post("/identities/{identity}/enrolments", status_code=201)
 def post_enrolment(
-    tools: GateTools, partner: CallingPartner, identity: str, wanted: EnrolmentIn
+    tools: GateTools, partner: CallingPartner, identity: IdInPath, wanted: EnrolmentIn
 ) -> EnrolmentOut:
     """Enrol uploaded pictures or recordings of a person."""
     with tools.store.reading() as session:
@@ -78,7 +80,7 @@ def post_enrolment(
 
 
 @router.delete("/identities/{identity}", status_code=204)
-def delete_identity(tools: GateTools, partner: CallingPartner, identity: str) -> None:
+def delete_identity(tools: GateTools, partner: CallingPartner, identity: IdInPath) -> None:
     """Forget a person: their key is destroyed and with it every template."""
     with tools.store.session() as session:
         _mine(session, identity, partner)
@@ -116,7 +118,7 @@ def list_consents(tools: GateTools, partner: CallingPartner) -> list[ConsentOut]
 
 
 @router.delete("/consents/{consent_id}")
-def delete_consent(tools: GateTools, partner: CallingPartner, consent_id: str) -> RevocationOut:
+def delete_consent(tools: GateTools, partner: CallingPartner, consent_id: IdInPath) -> RevocationOut:
     """Revoke a grant: what is not yet released stops, what is released is listed."""
     with tools.store.session() as session:
         found = session.get(Consent, consent_id)

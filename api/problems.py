@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import structlog
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from core.errors import GreenlightError
 
 _log = structlog.get_logger("api")
+_HTTP_CODES = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "bad_request",
+}
+
+
+def _codes(error: type[GreenlightError] = GreenlightError) -> set[str]:
+    return {error.code}.union(*(_codes(child) for child in error.__subclasses__()))
+
+
+CODES = sorted(_codes() | set(_HTTP_CODES.values()))
+"""Every `code` that an answer can carry."""
 
 
 class Problem(BaseModel):
@@ -23,7 +39,7 @@ class Problem(BaseModel):
     title: str
     status: int
     detail: str
-    code: str
+    code: str = Field(json_schema_extra={"enum": list(CODES)})
     request_id: str
 
 
@@ -34,41 +50,60 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
         401: "No valid credentials",
         403: "Not allowed",
         404: "Not found",
+        405: "The path does not take this method",
         409: "Not in a state that allows this",
         413: "Too large",
         422: "The request cannot be used as it is",
         429: "Quota used up",
+        500: "Something went wrong inside Greenlight",
         503: "A part of the gate is missing; nothing passes",
     }.items()
 }
 """The error answers that every route documents."""
 
+Page = Callable[[Request, int, str], Response]
 
-def install(app: FastAPI) -> None:
-    """Answer every error of this application as a problem."""
+
+def install(app: FastAPI, page: Page) -> None:
+    """Answer every error as a problem, or as a page where a person looks at the console."""
+
+    def told(
+        request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        if request.url.path.startswith("/console"):
+            return page(request, status, detail)
+        return answer(request, status, code, detail, headers)
 
     @app.exception_handler(GreenlightError)
-    async def _ours(request: Request, error: GreenlightError) -> JSONResponse:
-        return answer(request, error.status, error.code, error.message)
+    async def _ours(request: Request, error: GreenlightError) -> Response:
+        return told(request, error.status, error.code, error.message)
 
     @app.exception_handler(RequestValidationError)
-    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return answer(request, 422, "bad_input", f"{where}: {first['msg']}")
+        return told(request, 422, "bad_input", f"{where}: {first['msg']}")
 
     @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        return answer(request, error.status_code, f"http_{error.status_code}", str(error.detail))
+    async def _http(request: Request, error: HTTPException) -> Response:
+        code = _HTTP_CODES.get(error.status_code, "bad_request")
+        return told(request, error.status_code, code, str(error.detail), error.headers)
 
     @app.exception_handler(Exception)
-    async def _unknown(request: Request, error: Exception) -> JSONResponse:
+    async def _unknown(request: Request, error: Exception) -> Response:
         _log.error("unhandled", error=repr(error), path=request.url.path)
-        return answer(request, 500, "greenlight_error", "Something went wrong inside Greenlight.")
+        return told(request, 500, GreenlightError.code, "Something went wrong inside Greenlight.")
+
+    plain = app.openapi
+    app.openapi = lambda: _as_problems(plain())  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def answer(request: Request, status: int, code: str, detail: str) -> JSONResponse:
+def answer(
+    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> JSONResponse:
     """Build the answer for one error."""
+    # What a caller sent may come back here, and not all that can be sent can be written.
+    detail = detail[:1000].encode(errors="replace").decode()
     request_id = getattr(request.state, "request_id", "")
     problem = Problem(
         type=f"urn:greenlight:problem:{code}",
@@ -78,5 +113,18 @@ def answer(request: Request, status: int, code: str, detail: str) -> JSONRespons
         code=code,
         request_id=request_id,
     )
-    headers = {"X-Request-Id": request_id} | ({"WWW-Authenticate": "Bearer"} if status == 401 else {})
-    return JSONResponse(problem.model_dump(), status, headers, media_type="application/problem+json")
+    shown = {"X-Request-Id": request_id, **(headers or {})} | (
+        {"WWW-Authenticate": "Bearer"} if status == 401 else {}
+    )
+    return JSONResponse(problem.model_dump(), status, shown, media_type="application/problem+json")
+
+
+def _as_problems(schema: dict[str, Any]) -> dict[str, Any]:
+    """Name the media type of the documented errors; FastAPI takes the route's own."""
+    documented = {str(status) for status in ANSWERS}
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    for path in schema["paths"].values():
+        for call in path.values():
+            for status in documented & set(call["responses"]):
+                call["responses"][status]["content"] = content
+    return schema

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Response, UploadFile
@@ -20,6 +21,7 @@ from pipeline.tools import Tools
 from pipeline.verification import report_json
 
 router = APIRouter(responses=ANSWERS, tags=["public"])
+_PUBLIC = re.compile(r"checkpoint|tile/(?:entries|\d{1,2})/(?:x\d{3}/){0,6}\d{3}(?:\.p/\d{1,3})?", re.ASCII)
 
 
 @router.post("/v1/verify")
@@ -29,12 +31,16 @@ async def post_verify(tools: GateTools, file: Annotated[UploadFile, File()]) -> 
         return report_json(await run_in_threadpool(tools.verify_untrusted, path))
 
 
-@router.get("/log/{name:path}", response_class=FileResponse)
+@router.get(
+    "/log/{name:path}",
+    response_class=FileResponse,
+    responses={200: {"content": {"application/octet-stream": {}, "text/plain": {}}}},
+)
 def get_log(tools: GateTools, name: str) -> FileResponse:
     """Serve the checkpoint, the tiles and the entry bundles of the audit log (C2SP tlog-tiles)."""
-    home = (tools.settings.data_dir / "log").resolve()
-    path = (home / name).resolve()
-    if not path.is_relative_to(home) or not path.is_file() or path.name.startswith("."):
+    path = tools.settings.data_dir / "log" / name
+    # Only names that the format knows reach the disk.
+    if not _PUBLIC.fullmatch(name) or not path.is_file():
         raise NotFound("The log has no such file.")
     fixed = name != "checkpoint"
     headers = {"Cache-Control": "public, max-age=31536000, immutable" if fixed else "no-cache"}
@@ -50,7 +56,7 @@ def healthz(tools: GateTools) -> str:
     return "ok"
 
 
-@router.get("/metrics")
+@router.get("/metrics", response_class=PlainTextResponse)
 def metrics(tools: GateTools) -> Response:
     """Report requests by state, refusals by rule and the log's lag, for Prometheus."""
     return Response(generate_latest(_measured(tools)), media_type=CONTENT_TYPE_LATEST)
@@ -66,7 +72,9 @@ def _measured(tools: Tools) -> CollectorRegistry:
         counted = dict(session.exec(select(Job.state, func.count()).group_by(Job.state)).all())
         for state in State:
             states.labels(state).set(counted.get(str(state), 0))
-        ruled = select(AuditEvent.tag, AuditEvent.rule, func.count()).group_by(col(AuditEvent.tag), col(AuditEvent.rule))
+        ruled = select(AuditEvent.tag, AuditEvent.rule, func.count()).group_by(
+            col(AuditEvent.tag), col(AuditEvent.rule)
+        )
         for tag, rule, count in session.exec(ruled):
             rules.labels(tag, rule or "").set(count)
         events.set(session.exec(select(func.count()).select_from(AuditEvent)).one())

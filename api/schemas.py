@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.clock import iso
 from core.tables import Consent, Identity, Job, Upload
 
-Name = Annotated[str, Field(min_length=1, max_length=200)]
+_PLAIN = r"^[^\x00-\x1f\x7f]*$"
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_PLAIN)]
+Label = Annotated[str, Field(max_length=200, pattern=_PLAIN)]
+Territory = Annotated[str, Field(max_length=16, pattern=_PLAIN)]
+Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+IdInPath = Annotated[str, Path(pattern=r"^[a-z0-9_]{1,64}$")]
+Cursor = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,64}$")]
+Moment = Annotated[
+    AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))
+]
 
 
 class _In(BaseModel):
@@ -22,10 +32,10 @@ class Wanted(_In):
 
     prompt: str
     seed: int | None = Field(None, ge=0, lt=2**31)
-    engine: str = Field("", max_length=64)
-    project: str = Field("", max_length=200)
-    territory: str = Field("", max_length=16)
-    identities: list[str] = Field(default_factory=list, max_length=16)
+    engine: str = Field("", pattern=r"^[a-z0-9_]{0,64}$")
+    project: Label = ""
+    territory: Territory = ""
+    identities: list[Id] = Field(default_factory=list, max_length=16)
 
 
 class GenerationIn(Wanted):
@@ -37,13 +47,13 @@ class GenerationIn(Wanted):
     fps: int = Field(24, ge=1, le=60)
     picture: bool = True
     sound: bool = True
-    references: list[str] = Field(default_factory=list, max_length=8)
+    references: list[Id] = Field(default_factory=list, max_length=8)
 
 
 class SoundtrackIn(Wanted):
     """A request for sound to an uploaded video."""
 
-    source: str
+    source: Id
 
 
 class PrecheckIn(_In):
@@ -51,9 +61,9 @@ class PrecheckIn(_In):
 
     prompt: str
     modality: Literal["video", "audio", "soundtrack"] = "video"
-    project: str = Field("", max_length=200)
-    territory: str = Field("", max_length=16)
-    identities: list[str] = Field(default_factory=list, max_length=16)
+    project: Label = ""
+    territory: Territory = ""
+    identities: list[Id] = Field(default_factory=list, max_length=16)
 
 
 class IdentityIn(_In):
@@ -67,19 +77,19 @@ class EnrolmentIn(_In):
     """Uploads that show or voice a person."""
 
     kind: Literal["likeness", "voice"]
-    references: list[str] = Field(min_length=1, max_length=16)
+    references: list[Id] = Field(min_length=1, max_length=16)
 
 
 class ConsentIn(_In):
     """A grant of a person to the calling partner; `evidence_sha256` is the digest of the signed paper."""
 
-    identity: str
+    identity: Id
     likeness: bool = False
     voice: bool = False
-    project: str = Field("", max_length=200)
-    territory: str = Field("", max_length=16)
-    starts_at: datetime | None = None
-    ends_at: datetime
+    project: Label = ""
+    territory: Territory = ""
+    starts_at: Moment | None = None
+    ends_at: Moment
     evidence_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
 
 

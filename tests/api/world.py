@@ -1,0 +1,230 @@
+"""A small installation behind its web application, with two studios and a request in any state."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import select
+from starlette.testclient import TestClient
+
+from api.app import create_app
+from api.auth import add_reviewer, new_key
+from core.clock import milliseconds
+from core.state import State
+from core.tables import AuditEvent, Consent, Identity, Job, Upload
+from pipeline.people import add_identity
+from pipeline.run import advance
+from pipeline.tools import Tools
+from tests.conftest import ManualClock
+from tests.doubles import add_partner, make_tools
+
+PROMPT = "A heron lifts off the reeds"
+PERSON = "Ottoline Vexworth"
+PASSWORD = "a long enough password"
+FILES = ("mezzanine", "marked", "signed")
+
+
+@dataclass
+class World:
+    """The application with everything around it that a test wants to touch."""
+
+    tools: Tools
+    clock: ManualClock
+    client: TestClient
+    acme: dict[str, str]
+    """The headers of the studio that owns what there is."""
+    other: dict[str, str]
+    needles: dict[str, bytes] = field(default_factory=dict)
+    """What is in each private file, by its name."""
+
+    @property
+    def folder(self) -> Path:
+        return self.tools.settings.data_dir
+
+    def place(self, state: State, **values: Any) -> Job:
+        """Put a request of acme there, in a state, with every file it could have by the latest."""
+        job_id = f"clip_{secrets.token_hex(10)}"
+        names = {}
+        for kind in FILES:
+            suffix = ".mkv" if kind == "mezzanine" else ".mp4"
+            names[kind] = self._blob(f"jobs/{job_id}/1/{kind}{suffix}")
+        # A worker that died between publishing and committing leaves a public file in the state recorded.
+        names["public"] = f"clips/{job_id}.mp4"
+        self.tools.blobs.publish(names["signed"], names["public"])
+        now_ms = milliseconds(self.clock.now())
+        defaults = {
+            "project": "",
+            "ask": {"picture": True, "sound": True, "engine": "tiny", "identities": [], "references": []},
+            "got": {"mezzanine_sha256": "0" * 64, "signed_sha256": "0" * 64},
+            "held_at": "screen" if state is State.HELD else None,
+        }
+        job = Job(
+            id=job_id,
+            partner="acme",
+            kind="generation",
+            prompt=PROMPT,
+            state=state,
+            payload=secrets.token_hex(8),
+            created_ms=now_ms,
+            updated_ms=now_ms,
+            **(defaults | names | values),
+        )
+        self.add(job)
+        return job
+
+    def _blob(self, name: str) -> str:
+        content = secrets.token_bytes(64) * 20
+        source = self.folder / "incoming"
+        source.write_bytes(content)
+        self.needles[name] = content[:64]
+        return self.tools.blobs.put("private", name, source)
+
+    def upload(self, kind: str = "picture", partner: str = "acme") -> str:
+        name = f"upload_{secrets.token_hex(10)}"
+        self.add(
+            Upload(
+                id=name,
+                partner=partner,
+                kind=kind,
+                blob=self._blob(f"uploads/{name}.png"),
+                mime="image/png",
+                sha256="0" * 64,
+                created_ms=0,
+            )
+        )
+        return name
+
+    def person(self, registered_by: str = "acme", name: str = PERSON) -> str:
+        with self.tools.store.session() as session:
+            person = add_identity(
+                session, self.tools.vault, name, ["Otty"], self.clock, registered_by=registered_by
+            )
+            session.commit()
+        return person.id
+
+    def consent(self, identity: str) -> str:
+        name = f"consent_{secrets.token_hex(10)}"
+        now_ms = milliseconds(self.clock.now())
+        self.add(
+            Consent(
+                id=name,
+                identity=identity,
+                partner="acme",
+                likeness=True,
+                voice=True,
+                starts_ms=now_ms - 1,
+                ends_ms=now_ms + 3_600_000,
+            )
+        )
+        return name
+
+    def add(self, row: Any) -> None:
+        with self.tools.store.session() as session:
+            session.add(row)
+            session.commit()
+
+    def reviewer(self, name: str, role: str = "reviewer") -> None:
+        with self.tools.store.session() as session:
+            add_reviewer(session, name, PASSWORD, role)
+            session.commit()
+
+    def job(self, job_id: str) -> Job:
+        with self.tools.store.reading() as session:
+            return session.get_one(Job, job_id)
+
+    def rows(self, table: type[Any]) -> list[Any]:
+        with self.tools.store.reading() as session:
+            return list(session.exec(select(table)))
+
+    def tags(self) -> list[str]:
+        return [event.tag for event in self.rows(AuditEvent)]
+
+    def drive(self, job_id: str) -> Job:
+        """Be the worker, until there is nothing to do."""
+        while advance(self.tools, "w", job_id) is not None:
+            pass
+        return self.job(job_id)
+
+    def ask(self, headers: dict[str, str] | None = None, **body: Any) -> Any:
+        wanted = {"prompt": PROMPT, "seed": 1} | body
+        return self.client.post("/v1/generations", json=wanted, headers=headers or self.acme)
+
+    def contents(self) -> tuple[dict[str, int], list[str]]:
+        """Count the rows of every table and list every file, to see later that nothing came on top."""
+        with sqlite3.connect(self.folder / "greenlight.db") as database:
+            tables = database.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            names = [name for (name,) in tables if not name.startswith("sqlite_")]
+            rows = {name: database.execute(f'SELECT COUNT(*) FROM "{name}"').fetchone()[0] for name in names}
+        database.close()
+        files = [path for path in self.folder.rglob("*") if path.is_file()]
+        return rows, sorted(str(path) for path in files if not path.name.startswith("greenlight.db"))
+
+
+def make_world(folder: Path, clock: ManualClock, **changes: Any) -> World:
+    """Put the application over tools with doubles, with the studios acme and other."""
+    tools = make_tools(folder, clock, **changes)
+    keys = {}
+    for partner in ("acme", "other"):
+        add_partner(tools.store, partner)
+        with tools.store.session() as session:
+            keys[partner] = {"Authorization": f"Bearer {new_key(session, partner, clock)}"}
+            session.commit()
+    # A fault inside must come back as the answer a caller would see, not as an exception.
+    client = TestClient(create_app(tools), raise_server_exceptions=False)
+    return World(tools, clock, client, keys["acme"], keys["other"])
+
+
+def stream(
+    world: World, path: str, headers: dict[str, str], *, until: Callable[[bytes], bool], seconds: float = 10
+) -> tuple[int, bytes]:
+    """Read a stream until enough came, then hang up; answer the status and what came."""
+    return asyncio.run(_stream(world, path, headers, until, seconds))
+
+
+async def _stream(
+    world: World, path: str, headers: dict[str, str], until: Callable[[bytes], bool], seconds: float
+) -> tuple[int, bytes]:
+    got, status, enough = b"", 0, asyncio.Event()
+
+    async def send(message: Any) -> None:
+        nonlocal got, status
+        status = message.get("status", status)
+        got += message.get("body", b"")
+        if until(got):
+            enough.set()
+
+    requests = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        if requests:
+            return requests.pop()
+        await enough.wait()
+        return {"type": "http.disconnect"}
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(name.lower().encode(), value.encode()) for name, value in headers.items()],
+        "server": ("testserver", 80),
+        "client": ("testclient", 1),
+    }
+    await asyncio.wait_for(world.client.app(scope, receive, send), seconds)
+    return status, got
+
+
+def person_row(world: World, identity: str) -> Identity:
+    with world.tools.store.reading() as session:
+        return session.get_one(Identity, identity)

@@ -6,15 +6,15 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from string import Template
 from typing import Any
 
-import yaml
-
 from core.decision import CATEGORIES, Decision, Outcome, RuleHit, Stage
 from core.errors import PolicyError
+from policies import always
 from policies import facts as fact
 from policies.cel import Bindings, Condition, EvaluationFailed, Language, Messages
 from policies.facts import STAGES
@@ -23,6 +23,9 @@ from policies.pack import CaseText, RuleText, parse
 SEVERITY: Mapping[Outcome, int] = {"allow": 0, "hold": 1, "refuse": 2}
 GATE_CATEGORIES = ("likeness", "voice", "language", "gate")
 """Categories of rules that are about the gate itself or about what was seen, beside `CATEGORIES`."""
+
+_Languages = dict[tuple[Stage, str | None], Language]
+"""The language of a rule, by its stage and its evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ def load(path: Path) -> Pack:
     """Read, check and compile a pack; raise `PolicyError` naming the rule and the column.
 
     A pack that does not refuse the cases of `cases/always.yaml` as grave is not loaded: those hold in
-    every installation, whatever else a pack says.
+    every installation, for everybody, whatever else a pack says (policies/always.py).
     """
     try:
         content = path.read_bytes()
@@ -184,7 +187,9 @@ def load(path: Path) -> Pack:
     if twice:
         raise PolicyError(f"more than one rule is called {', '.join(twice)}")
     messages = Messages(shape for stage in STAGES for shape in _shapes(stage))
-    languages = {key: messages.language(variables) for key, variables in _variables().items()}
+    languages: _Languages = {}
+    for stage, facts in STAGES.items():
+        languages |= _languages(stage, messages, facts)
     rules = tuple(_compiled(rule, languages) for rule in text.rules)
     pack = Pack(text.name, text.version, hashlib.sha256(content).hexdigest(), rules, text.tests, messages)
     _refuses_what_is_always_refused(pack)
@@ -195,16 +200,15 @@ def _shapes(stage: Stage) -> list[fact.Shape]:
     return [*STAGES[stage].values(), *fact.evidence_shapes(stage).values()]
 
 
-def _variables() -> dict[tuple[Stage, str | None], dict[str, fact.Shape]]:
-    """Name the variables of every kind of rule: the facts of its stage, its threshold, and its item."""
-    return {
-        (stage, name): {**facts, "threshold": float, **({"it": shape} if shape else {})}
-        for stage, facts in STAGES.items()
-        for name, shape in ({None: None} | fact.evidence_shapes(stage)).items()
-    }
+def _languages(stage: Stage, messages: Messages, facts: Mapping[str, fact.Shape]) -> _Languages:
+    """Give the language of every kind of rule of a stage: these facts, the rule's threshold, and its item."""
+    items: dict[str | None, dict[str, fact.Shape]] = {None: {}}
+    items |= {name: {"it": shape} for name, shape in fact.evidence_shapes(stage).items() if name in facts}
+    variables = {**facts, "threshold": float}
+    return {(stage, name): messages.language(variables | item) for name, item in items.items()}
 
 
-def _compiled(rule: RuleText, languages: Mapping[tuple[Stage, str | None], Language]) -> Rule:
+def _compiled(rule: RuleText, languages: _Languages) -> Rule:
     if (rule.stage, rule.evidence) not in languages:
         raise PolicyError(f"{rule.id}: evidence: the stage {rule.stage} has no list {rule.evidence}")
     when = _condition(rule, "when", languages[rule.stage, None])
@@ -220,11 +224,27 @@ def _condition(rule: RuleText, part: str, language: Language) -> Condition | Non
 
 
 def _refuses_what_is_always_refused(pack: Pack) -> None:
-    cases = yaml.safe_load((Path(__file__).with_name("cases") / "always.yaml").read_text())
-    for case in cases:
-        decision = pack.decide("prompt", fact.filled("prompt", case["facts"]))
-        if decision.outcome != "refuse" or not decision.grave:
-            raise PolicyError(f"{pack.name} must refuse, as grave: {case['what']}")
+    counted = _seeing_little(pack)
+    for what, facts in always.cases():
+        if counted.decide("prompt", facts).outcome != "refuse":
+            raise PolicyError(
+                f"{pack.name} must refuse, as grave, by rules that look only at the categories of hits and at the "
+                f"scores sexual and minors_sexual: {what}"
+            )
+
+
+def _seeing_little(pack: Pack) -> Pack:
+    """Keep the grave refusals that can be compiled, and then decide, on `always.VISIBLE` alone."""
+    messages = Messages(
+        [*({**STAGES["prompt"], **always.VISIBLE}).values(), fact.evidence_shapes("prompt")["scores"]]
+    )
+    languages = _languages("prompt", messages, always.VISIBLE)
+    rules = []
+    for rule in pack.rules:
+        if rule.text.grave and rule.text.outcome == "refuse":
+            with suppress(PolicyError):
+                rules.append(_compiled(rule.text, languages))
+    return replace(pack, rules=tuple(rules), messages=messages)
 
 
 def run_tests(pack: Pack) -> list[str]:

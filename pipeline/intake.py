@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -163,7 +164,7 @@ def upload(tools: Tools, partner_id: str, kind: UploadKind, source: Path, mime: 
 
 def _kept(tools: Tools, upload_id: str, source: Path, folder: Path) -> str:
     copy = folder / f"original{source.suffix or '.mp4'}"
-    copy.write_bytes(source.read_bytes())
+    shutil.copyfile(source, copy)
     return tools.blobs.put("private", f"uploads/{upload_id}.original{copy.suffix}", copy)
 
 

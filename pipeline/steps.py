@@ -171,8 +171,11 @@ def release(job: Job, tools: Tools, tick: Tick) -> Done:
     report = tools.verify(path, job.id)
     if report.verdict != "verified":
         # Not a refusal by policy: the gate made a file that it cannot stand for, so it stays private.
-        raise Unavailable(
-            f"The finished file does not verify ({report.verdict}): {'; '.join(report.reasons)}"
+        why = f"The finished file does not verify ({report.verdict}): {' '.join(report.reasons)}"
+        if report.verdict == "recovered":
+            raise Unavailable(why)  # the log could not be asked; it can be asked again
+        return Done(
+            to=State.FAILED, values={"problem": why}, events=((Tag.CLIP_FAILED, {"verdict": report.verdict}),)
         )
     tick(0.9)
     # A crash after this line leaves a public file that no route serves until the state says released.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,6 +14,7 @@ from core.tables import Job
 from pipeline.intake import Ask, draft
 from pipeline.receipt import explained
 from pipeline.steps import judge_prompt
+from pipeline.supervise import supervised
 from pipeline.tools import Tools
 
 Prompt = Annotated[str, typer.Argument(help="What to make, in words.")]
@@ -45,16 +44,8 @@ def up() -> None:
     with told():
         tools = local.open_tools()
     settings = tools.settings
-    workers = [
-        subprocess.Popen([sys.executable, "-m", "pipeline.worker"]) for _ in range(settings.workers)
-    ]  # our own module
-    try:
+    with supervised(settings.workers):
         uvicorn.run(create_app(tools), host=settings.host, port=settings.port, log_level="warning")
-    finally:
-        for worker in workers:
-            worker.terminate()
-        for worker in workers:
-            worker.wait()
 
 
 def demo(

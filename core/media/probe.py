@@ -66,8 +66,11 @@ def opened(path: Path) -> Iterator[Any]:
     try:
         with av.open(str(path), format=name, options={"protocol_whitelist": "file"}) as container:
             yield container
-    except (av.error.FFmpegError, OverflowError) as error:
-        raise BadMedia(f"The file cannot be read: {error}") from error
+    except av.error.FFmpegError as error:
+        # Only what went wrong: the whole of the error names a path of this machine.
+        raise BadMedia(f"The file cannot be read: {error.strerror}.") from error
+    except OverflowError as error:
+        raise BadMedia("The file cannot be read: a number in it is too large.") from error
 
 
 def probe(path: Path, limits: MediaLimits = OURS) -> Clip:

@@ -7,7 +7,9 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from sqlmodel import select
@@ -16,8 +18,9 @@ from starlette.testclient import TestClient
 from api.app import create_app
 from api.auth import add_reviewer, new_key
 from core.clock import milliseconds
+from core.decision import Decision, RuleHit, to_json
 from core.state import State
-from core.tables import AuditEvent, Consent, Identity, Job, Upload
+from core.tables import AuditEvent, Consent, Identity, Job, Reviewer, Ruling, Upload
 from pipeline.people import add_identity
 from pipeline.run import advance
 from pipeline.tools import Tools
@@ -78,6 +81,21 @@ class World:
         self.add(job)
         return job
 
+    def rule(self, job: Job, *hits: RuleHit, **facts: Any) -> None:
+        """Let a decision have been made about a request: held if a rule hit, allowed if none did."""
+        decision = Decision(
+            stage="screen",
+            outcome="hold" if hits else "allow",
+            rules=hits,
+            pack="default",
+            version="1",
+            pack_sha256="0" * 64,
+            facts=facts,
+        )
+        now_ms = milliseconds(self.clock.now())
+        told = to_json(decision)
+        self.add(Ruling(job=job.id, stage="screen", outcome=decision.outcome, decision=told, at_ms=now_ms))
+
     def _blob(self, name: str) -> str:
         content = secrets.token_bytes(64) * 20
         source = self.folder / "incoming"
@@ -130,9 +148,7 @@ class World:
             session.commit()
 
     def reviewer(self, name: str, role: str = "reviewer") -> None:
-        with self.tools.store.session() as session:
-            add_reviewer(session, name, PASSWORD, role)
-            session.commit()
+        self.add(Reviewer(name=name, password_hash=_password_hash(), role=role))
 
     def job(self, job_id: str) -> Job:
         with self.tools.store.reading() as session:
@@ -164,6 +180,15 @@ class World:
         database.close()
         files = [path for path in self.folder.rglob("*") if path.is_file()]
         return rows, sorted(str(path) for path in files if not path.name.startswith("greenlight.db"))
+
+
+@cache
+def _password_hash() -> str:
+    """Hash the password as the application does, but once: that it takes long is its purpose."""
+    reviewer = Reviewer(name="", password_hash="")
+    session = SimpleNamespace(merge=lambda row: setattr(reviewer, "password_hash", row.password_hash))
+    add_reviewer(session, "", PASSWORD)  # a session that only listens
+    return reviewer.password_hash
 
 
 def make_world(folder: Path, clock: ManualClock, **changes: Any) -> World:

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import io
+import re
+import wave
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+
+from core.decision import RuleHit
+from core.media.write import Mezzanine
+from core.state import State
+from core.tables import AuditEvent, Job, Review
+from tests.api.world import PASSWORD, PERSON, World
+
+GREEN = (40, 220, 60)
+RATE = 8000
+
+
+def token_of(page: str) -> str:
+    found = re.search(r'name="form_token" value="([^"]+)"', page)
+    assert found
+    return found.group(1)
+
+
+def sign_in(world: World, name: str = "ann", password: str = PASSWORD) -> Any:
+    world.client.cookies.clear()
+    page = world.client.get("/console/login").text
+    form = {"name": name, "password": password, "form_token": token_of(page)}
+    return world.client.post("/console/login", data=form, follow_redirects=False)
+
+
+@pytest.fixture
+def staffed(world: World) -> World:
+    for name in ("ann", "bob"):
+        world.reviewer(name)
+    world.reviewer("cleo", role="auditor")
+    return world
+
+
+def hit(*, grave: bool = False, **evidence: Any) -> RuleHit:
+    return RuleHit(
+        id="likeness_without_consent",
+        outcome="hold",
+        reason_code="likeness_without_consent",
+        category="likeness",
+        message="A protected person appears.",
+        advice="Register a consent.",
+        grave=grave,
+        evidence=(evidence,) if evidence else (),
+    )
+
+
+def match(person: str, kind: str = "likeness", **more: Any) -> dict[str, Any]:
+    span = {"start": 0.25, "end": 0.75, "score": 0.61, "threshold": 0.4}
+    at = {"frame": 2, "box": [10, 8, 20, 16]} if kind == "likeness" else {"frame": -1, "box": []}
+    return {"kind": kind, "identity": person, "track": "video"} | span | at | more
+
+
+def held(world: World, *hits: RuleHit, **facts: Any) -> Job:
+    """Hold a request with a real mezzanine: four grey frames, a second of sound that is loud in the middle."""
+    job = world.place(State.HELD)
+    path = world.tools.blobs.path("private", str(job.mezzanine))
+    path.unlink()
+    samples = np.zeros((RATE, 1), np.float32)
+    samples[RATE // 4 : 3 * RATE // 4] = 0.5
+    with Mezzanine(path, width=64, height=64, fps=4, rate=RATE, channels=1) as writer:
+        writer.sound(samples)
+        for number in range(4):
+            writer.frame(np.full((64, 64, 3), 50 * number, np.uint8))
+    world.rule(job, *(hits or (hit(),)), **facts)
+    return job
+
+
+def decide(world: World, job: Job, verdict: str, reason: str = "It is my cousin.", **changes: str) -> Any:
+    page = world.client.get(f"/console/clips/{job.id}").text
+    form = {"form_token": token_of(page), "verdict": verdict, "reason": reason} | changes
+    return world.client.post(f"/console/clips/{job.id}/decide", data=form, follow_redirects=False)
+
+
+def test_signing_in_takes_the_right_name_and_password(staffed: World) -> None:
+    for name, password in (("ann", "wrong"), ("nobody", PASSWORD), ("ann", ""), ("", "")):
+        answer = sign_in(staffed, name, password)
+        assert answer.status_code in {401, 422}
+        assert staffed.client.get("/console/", follow_redirects=False).status_code == 303
+    answer = sign_in(staffed)
+    assert (answer.status_code, answer.headers["Location"]) == (303, "/console/")
+    assert staffed.client.get("/console/").status_code == 200
+
+
+def test_a_password_is_kept_as_argon2_only(staffed: World) -> None:
+    stored = b"".join(path.read_bytes() for path in staffed.folder.glob("greenlight.db*"))
+    assert PASSWORD.encode() not in stored
+    assert stored.count(b"$argon2id$v=19$m=65536,t=3,p=4$") >= 3
+
+
+def test_the_cookie_is_out_of_reach_for_scripts_and_other_sites(staffed: World) -> None:
+    cookie = sign_in(staffed).headers["Set-Cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+
+
+def test_a_cookie_that_was_changed_is_none(staffed: World) -> None:
+    sign_in(staffed)
+    value = staffed.client.cookies["greenlight"]
+    staffed.client.cookies.clear()
+    staffed.client.cookies["greenlight"] = "x" + value[1:]
+    assert staffed.client.get("/console/", follow_redirects=False).status_code == 303
+    staffed.client.cookies.clear()
+    staffed.client.cookies["greenlight"] = value
+    assert staffed.client.get("/console/").status_code == 200, "the control"
+
+
+@pytest.mark.parametrize("token", ["", "stale", "é"])
+def test_a_form_that_is_not_ours_changes_nothing(staffed: World, token: str) -> None:
+    job = held(staffed)
+    sign_in(staffed)
+    answer = decide(staffed, job, "reject", form_token=token)
+    assert answer.status_code in {403, 422}
+    assert "text/html" in answer.headers["Content-Type"]
+    assert staffed.job(job.id).state == State.HELD
+    page = staffed.client.get("/console/").text
+    for path in ("login", "logout"):
+        form = {"name": "ann", "password": PASSWORD, "form_token": token}
+        assert staffed.client.post(f"/console/{path}", data=form).status_code in {403, 422}
+    assert decide(staffed, job, "reject").status_code == 303, "the control: our own form works"
+    assert staffed.job(job.id).state == State.REJECTED
+    signed_out = staffed.client.post("/console/logout", data={"form_token": token_of(page)})
+    assert signed_out.url.path == "/console/login"
+    assert staffed.client.get("/console/", follow_redirects=False).status_code == 303
+
+
+def test_an_approval_with_a_reason_lets_the_clip_go_on(staffed: World) -> None:
+    job = held(staffed)
+    sign_in(staffed)
+    refused = decide(staffed, job, "approve", reason=" ok ")
+    assert refused.status_code == 422
+    assert "Give a reason" in refused.text
+    assert staffed.job(job.id).state == State.HELD
+    assert decide(staffed, job, "approve").headers["Location"] == "/console/"
+    assert staffed.job(job.id).state == State.CLEARED
+    (review,) = staffed.rows(Review)
+    assert (review.reviewer, review.approve, review.reason) == ("ann", True, "It is my cousin.")
+    assert staffed.tags()[-2:] == ["review:decided", "clip:cleared"]
+    late = decide(staffed, staffed.place(State.HELD), "approve")
+    assert late.status_code == 409
+    assert "Nothing has been decided" in late.text
+
+
+def test_a_grave_hold_takes_two_people(staffed: World) -> None:
+    job = held(staffed, hit(grave=True))
+    sign_in(staffed)
+    assert decide(staffed, job, "approve").headers["Location"] == f"/console/clips/{job.id}"
+    assert staffed.job(job.id).state == State.HELD
+    page = staffed.client.get(f"/console/clips/{job.id}").text
+    assert "needs two different people" in page
+    assert "It is my cousin." in page
+    again = decide(staffed, job, "approve")
+    assert again.status_code == 409
+    assert "second person" in again.text
+    assert staffed.job(job.id).state == State.HELD
+    sign_in(staffed, "bob")
+    assert decide(staffed, job, "approve").headers["Location"] == "/console/"
+    assert staffed.job(job.id).state == State.CLEARED
+
+
+def test_an_auditor_looks_and_does_not_decide(staffed: World) -> None:
+    job = held(staffed)
+    sign_in(staffed, "cleo")
+    page = staffed.client.get(f"/console/clips/{job.id}")
+    assert page.status_code == 200
+    assert "Your decision" not in page.text
+    token = token_of(page.text)
+    form = {"form_token": token, "verdict": "approve", "reason": "I would like to."}
+    refused = staffed.client.post(f"/console/clips/{job.id}/decide", data=form)
+    assert refused.status_code == 403
+    assert staffed.job(job.id).state == State.HELD
+
+
+def test_a_prompt_is_shown_as_text(staffed: World) -> None:
+    evil = '<script>alert(1)</script>"><img src=x onerror=alert(2)>'
+    person = staffed.person(name=evil)
+    job = held(staffed, hit(**match(person)), hit(kind="note", text=evil))
+    with staffed.tools.store.session() as session:
+        row = session.get_one(Job, job.id)
+        row.prompt = row.project = row.problem = evil
+        session.commit()
+    sign_in(staffed)
+    decide(staffed, job, "approve", reason=evil)
+    for path in ("/console/", f"/console/clips/{job.id}"):
+        page = staffed.client.get(path).text
+        assert "<script" not in page
+        assert "<img src=x" not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_every_page_says_what_it_may_load(staffed: World) -> None:
+    job = held(staffed)
+    sign_in(staffed)
+    for path in ("/console/login", "/console/", f"/console/clips/{job.id}", "/console/clips/clip_0"):
+        answer = staffed.client.get(path)
+        policy = answer.headers["Content-Security-Policy"]
+        assert "default-src 'none'" in policy
+        assert "script" not in policy
+        assert "frame-ancestors 'none'" in policy
+        assert answer.headers["Cache-Control"] == "no-store"
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "<script" not in answer.text
+        assert 'style="' not in answer.text
+
+
+def test_the_queue_shows_what_waits_and_why(staffed: World) -> None:
+    first = held(staffed)
+    staffed.clock.advance(60)
+    second = held(staffed)
+    staffed.place(State.RELEASED)
+    sign_in(staffed)
+    page = staffed.client.get("/console/").text
+    assert page.index(first.id) < page.index(second.id)
+    assert page.count("/console/clips/") == 2
+    assert "likeness_without_consent" in page
+
+
+def test_the_page_of_a_clip_shows_the_evidence_and_looking_is_logged(staffed: World) -> None:
+    person = staffed.person()
+    job = held(staffed, hit(**match(person)), hit(**match(person, "voice")))
+    sign_in(staffed)
+    page = staffed.client.get(f"/console/clips/{job.id}").text
+    assert PERSON in page
+    assert f"/console/clips/{job.id}/frame.png?number=2" in page
+    assert f"/console/clips/{job.id}/voice.wav?start=0.25&amp;end=0.75" in page
+    assert "0.610" in page
+    assert "0.25" in page
+    seen = [event for event in staffed.rows(AuditEvent) if event.tag == "audit:queried"]
+    assert [(event.actor, event.job) for event in seen] == [("reviewer:ann", job.id)]
+
+
+def test_the_frame_has_the_box_in_it(staffed: World) -> None:
+    job = held(staffed, matches=[match("person_x"), match("person_y", frame=3)])
+    sign_in(staffed)
+    answer = staffed.client.get(f"/console/clips/{job.id}/frame.png?number=2")
+    assert answer.headers["Content-Type"] == "image/png"
+    picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    green = np.all(picture == GREEN, axis=2)
+    ys, xs = np.nonzero(green)
+    assert (xs.min(), ys.min()) == pytest.approx((10, 8), abs=1)
+    assert (xs.max(), ys.max()) == pytest.approx((30, 24), abs=1)
+    assert np.all(picture[~green] == 100), "it is the frame that was asked for, otherwise untouched"
+    bare = staffed.client.get(f"/console/clips/{job.id}/frame.png?number=1")
+    assert not np.any(np.all(cv2.imdecode(np.frombuffer(bare.content, np.uint8), 1) == GREEN, axis=2))
+    for number in ("4", "-1", "x", "9" * 30):
+        assert staffed.client.get(f"/console/clips/{job.id}/frame.png?number={number}").status_code in {
+            404,
+            422,
+        }
+
+
+def test_the_voice_is_the_span_that_matched(staffed: World) -> None:
+    job = held(staffed)
+    sign_in(staffed)
+
+    def heard(start: float, end: float) -> Any:
+        answer = staffed.client.get(f"/console/clips/{job.id}/voice.wav?start={start}&end={end}")
+        assert answer.headers["Content-Type"] == "audio/wav"
+        with wave.open(io.BytesIO(answer.content)) as file:
+            assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
+            return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
+
+    loud = heard(0.3, 0.7)
+    assert len(loud) == pytest.approx(0.4 * 16_000, abs=2)
+    assert np.median(loud) == pytest.approx(0.5, abs=0.01)
+    assert np.abs(heard(0.8, 1.0)).max() < 0.01
+    assert len(heard(0.9, 500.0)) == pytest.approx(1600, abs=200)
+    for query in ("start=nan&end=1", "start=0&end=inf", "start=-1&end=1", "start=0"):
+        assert staffed.client.get(f"/console/clips/{job.id}/voice.wav?{query}").status_code == 422
+
+
+@pytest.mark.parametrize("state", State)
+def test_private_media_are_shown_while_held_and_only_then(staffed: World, state: State) -> None:
+    job = held(staffed)
+    with staffed.tools.store.session() as session:
+        session.get_one(Job, job.id).state = state
+        session.commit()
+    sign_in(staffed)
+    for path in ("frame.png?number=0", "voice.wav?start=0&end=1"):
+        answer = staffed.client.get(f"/console/clips/{job.id}/{path}")
+        assert answer.status_code == (200 if state is State.HELD else 409)
+        assert (answer.headers["Content-Type"] in {"image/png", "audio/wav"}) == (state is State.HELD)
+
+
+def test_a_clip_whose_media_are_gone_is_a_page_and_no_fault(staffed: World) -> None:
+    job = held(staffed)
+    staffed.tools.blobs.path("private", str(job.mezzanine)).unlink()
+    sign_in(staffed)
+    answer = staffed.client.get(f"/console/clips/{job.id}/frame.png?number=0")
+    assert answer.status_code == 404
+    assert staffed.client.get(f"/console/clips/{job.id}").status_code == 200
+    assert staffed.client.get("/console/nothing").status_code == 404

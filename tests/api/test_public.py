@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audits.log.writer import integrate, log_key
+from core.state import State
+from provenance.verify import Report
+from tests.api.world import World
+
+
+def test_anyone_may_verify_and_nothing_is_kept(world: World) -> None:
+    seen: list[tuple[Path, bytes]] = []
+
+    def look(path: Path) -> Report:
+        seen.append((path, path.read_bytes()))
+        return Report(verdict="unknown", reasons=("no mark",), layers={}, segments=(), elapsed_s=0.1)
+
+    world.client.app.state.tools = replace(world.tools, verify_untrusted=look)
+    before = world.contents()
+    content = b"a stranger's file" * 100_000
+    answer = world.client.post("/v1/verify", files={"file": ("x.mp4", content)})
+    assert (answer.status_code, answer.json()["verdict"]) == (200, "unknown")
+    ((path, read),) = seen
+    assert read == content, "the control: the file was there while it was looked at"
+    assert not path.exists()
+    assert world.contents() == before
+
+
+def test_a_file_that_cannot_be_verified_is_a_clear_problem(world: World) -> None:
+    from core.errors import BadMedia
+
+    def look(_path: Path) -> Any:
+        raise BadMedia
+
+    world.client.app.state.tools = replace(world.tools, verify_untrusted=look)
+    for content in (b"", b"text"):
+        answer = world.client.post("/v1/verify", files={"file": ("x.mp4", content)})
+        assert (answer.status_code, answer.json()["code"]) == (422, "bad_media")
+
+
+@pytest.fixture
+def logged(world: World) -> World:
+    for _ in range(3):
+        world.ask()
+    key = log_key(world.folder / "keys" / "log", "greenlight.invalid/log")
+    assert integrate(world.tools.store, world.folder / "log", key, world.clock) == 3
+    return world
+
+
+def test_the_log_is_public(logged: World) -> None:
+    checkpoint = logged.client.get("/log/checkpoint")
+    assert checkpoint.text.splitlines()[:2] == ["greenlight.invalid/log", "3"]
+    assert checkpoint.headers["Cache-Control"] == "no-cache"
+    files = [path for path in (logged.folder / "log" / "tile").rglob("*") if path.is_file()]
+    assert len(files) >= 2
+    for file in files:
+        answer = logged.client.get(f"/log/{file.relative_to(logged.folder / 'log').as_posix()}")
+        assert (answer.status_code, answer.content) == (200, file.read_bytes())
+        assert "immutable" in answer.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "tile",
+        "../greenlight.db",
+        "..%2fgreenlight.db",
+        "%2e%2e/greenlight.db",
+        "..%5cgreenlight.db",
+        "tile/../../keys/log",
+        "tile%2f..%2f..%2fkeys%2flog",
+        "%2fetc%2fpasswd",
+        "/etc/passwd",
+        "checkpoint%00",
+        "%00",
+        "tile/0/x001/../000",
+        "tile/0/٠٠٠",
+        "x" * 5000,
+        ".hidden",
+    ],
+)
+def test_nothing_else_is(logged: World, name: str) -> None:
+    for hidden in (".hidden", "tile/.hidden"):
+        (logged.folder / "log" / hidden).write_text("not for the public")
+    answer = logged.client.get(f"/log/{name}")
+    assert answer.status_code == 404
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_it_says_how_it_is(world: World) -> None:
+    assert world.client.get("/healthz").text == "ok"
+    world.place(State.HELD)
+    world.ask()
+    told = world.client.get("/metrics").text
+    assert 'greenlight_requests{state="held"} 1.0' in told
+    assert 'greenlight_requests{state="received"} 1.0' in told
+    assert 'greenlight_requests{state="released"} 0.0' in told
+    assert "greenlight_audit_events 1.0" in told
+    assert "greenlight_log_size 0.0" in told

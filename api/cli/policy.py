@@ -30,8 +30,8 @@ def lint(pack: PackFile = None, as_json: Json = False) -> None:
     raise typer.Exit(Exit.REFUSED if found else Exit.GOOD)
 
 
-@app.command()
-def test(pack: PackFile = None, as_json: Json = False) -> None:
+@app.command("test")
+def run_cases(pack: PackFile = None, as_json: Json = False) -> None:
     """Run the pack's own tests; exit 1 when any fails."""
     with told():
         loaded = load(pack or default_pack())

@@ -30,15 +30,18 @@ def judge_lines(tools: Tools, source: Path, target: Path) -> None:
 def _judged(tools: Tools, line: str, number: int) -> dict[str, Any]:
     from api.cli.make import judge
 
-    asked: Any = None
     try:
         asked = json.loads(line)
-        modality = asked.get("modality", "video")
-        if modality not in _MODALITIES:
-            raise BadInput(f"modality must be one of {', '.join(sorted(_MODALITIES))}")
-        return {"id": asked["id"], **judge(tools, asked["prompt"], modality)}
-    except BadInput as error:
-        return {"id": asked["id"], "error": {"code": error.code, "message": error.message}}
+        name, prompt, modality = asked["id"], asked["prompt"], asked.get("modality", "video")
     except (ValueError, KeyError, TypeError, AttributeError):
-        message = f"Line {number} is not an object with id and prompt."
-        return {"id": None, "error": {"code": "bad_input", "message": message}}
+        return _error(None, "bad_input", f"Line {number} is not an object with id and prompt.")
+    if modality not in _MODALITIES:
+        return _error(name, "bad_input", f"modality must be one of {', '.join(sorted(_MODALITIES))}.")
+    try:
+        return {"id": name, **judge(tools, prompt, modality)}
+    except BadInput as error:
+        return _error(name, error.code, error.message)
+
+
+def _error(name: Any, code: str, message: str) -> dict[str, Any]:
+    return {"id": name, "error": {"code": code, "message": message}}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from generation.engines.persona import Persona, speak
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Run commands against one installation in a folder of its own."""
     home = tmp_path_factory.mktemp("installation")
     environment = {"GREENLIGHT_DATA_DIR": str(home), "GREENLIGHT_DELIVERY_PRESET": "veryfast"}
@@ -25,7 +24,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     def call(*words: object) -> Result:
         return CliRunner().invoke(app, [str(word) for word in words], env=environment)
 
-    yield call
+    return call
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +146,7 @@ def test_a_refused_request_says_why_is_logged_and_can_be_proven(run: Any, tmp_pa
     events = [
         json.loads(line) for line in run("audit", "query", "--clip", clip, "--json").stdout.splitlines()
     ]
-    assert [event["tag"] for event in events] == ["request:received", "policy:decided", "clip:refused"]
+    assert [event["leaf"]["tag"] for event in events] == ["request:received", "policy:decided", "clip:refused"]
     proof = tmp_path / "refusal.tlog-proof"
     assert run("audit", "proof", events[-1]["index"], "-o", proof).exit_code == 0
     assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")

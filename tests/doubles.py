@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,7 +30,7 @@ from core.vault import Vault
 from pipeline.consents import Kind
 from pipeline.people import Enrolled
 from pipeline.tools import Tools
-from policies.engine import default_pack, load
+from policies.engine import Pack, default_pack, load
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
 
@@ -124,6 +125,12 @@ def sign(source: Path, target: Path, claim: Any) -> SignedManifest:
     return SignedManifest(label=f"urn:c2pa:{claim.record}", bytes=b"manifest")
 
 
+@cache
+def pack() -> Pack:
+    """The default pack, loaded once: it is frozen, and trying it takes longer than most tests."""
+    return load(default_pack())
+
+
 def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **changes: Any) -> Tools:
     """Tools over a real SQLite database in `folder`, with doubles for the heavy rooms."""
     settings = Settings(data_dir=folder, models_dir=folder / "models", engine="tiny", _env_file=None)
@@ -135,7 +142,7 @@ def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **chan
         blobs=LocalBlobs(folder / "blobs"),
         clock=clock,
         vault=Vault(b"k" * 32),
-        pack=load(default_pack()),
+        pack=pack(),
         read_prompt=lambda _session, text, _modality: reading(text),
         engine=lambda _name: engine,
         detectors=(Eyes("likeness"), Eyes("voice")),

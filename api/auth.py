@@ -66,7 +66,7 @@ def calling_partner(request: Request) -> str:
     """Find the partner whose key came with the request, or raise `Unauthenticated`."""
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     parts = key.split("_", 2)
-    if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != "glk":
+    if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != "glk" or not parts[1].isalnum():
         raise Unauthenticated
     with tools_of(request).store.reading() as session:
         row = session.get(ApiKey, parts[1])

@@ -12,6 +12,7 @@ from fastapi.templating import Jinja2Templates
 from sqlmodel import Session, col, select
 
 from api.auth import Deciding, GateTools, SignedIn, checked_form, checked_reviewer
+from api.schemas import IdInPath, Label
 from core.clock import iso
 from core.errors import BadInput, Conflict, Unauthenticated
 from core.events import Event, Tag, record
@@ -47,7 +48,7 @@ def get_login(request: Request) -> Response:
 def post_login(
     request: Request,
     tools: GateTools,
-    name: Annotated[str, Form(max_length=200)],
+    name: Annotated[Label, Form()],
     password: Annotated[str, Form(max_length=200)],
     form_token: Annotated[str, Form()],
 ) -> Response:
@@ -81,13 +82,13 @@ def get_queue(request: Request, tools: GateTools, reviewer: SignedIn) -> Respons
 
 
 @router.get("/clips/{job_id}", response_class=HTMLResponse)
-def get_clip(request: Request, tools: GateTools, reviewer: SignedIn, job_id: str) -> Response:
+def get_clip(request: Request, tools: GateTools, reviewer: SignedIn, job_id: IdInPath) -> Response:
     """Show one held clip with everything known about it; looking is logged."""
     return _clip_page(request, tools, reviewer, job_id)
 
 
 @router.get("/clips/{job_id}/frame.png")
-def get_frame(tools: GateTools, reviewer: SignedIn, job_id: str, number: int) -> Response:
+def get_frame(tools: GateTools, reviewer: SignedIn, job_id: IdInPath, number: int) -> Response:
     """Show the frame of a match with its box drawn in."""
     job = _held(tools, job_id)
     return Response(
@@ -96,7 +97,9 @@ def get_frame(tools: GateTools, reviewer: SignedIn, job_id: str, number: int) ->
 
 
 @router.get("/clips/{job_id}/voice.wav")
-def get_voice(tools: GateTools, reviewer: SignedIn, job_id: str, start: Seconds, end: Seconds) -> Response:
+def get_voice(
+    tools: GateTools, reviewer: SignedIn, job_id: IdInPath, start: Seconds, end: Seconds
+) -> Response:
     """Play the seconds of a match."""
     job = _held(tools, job_id)
     return Response(
@@ -109,9 +112,9 @@ def post_decision(
     request: Request,
     tools: GateTools,
     reviewer: Deciding,
-    job_id: str,
+    job_id: IdInPath,
     verdict: Annotated[Literal["approve", "reject", "retry"], Form()],
-    reason: Annotated[str, Form(max_length=2000)],
+    reason: Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")],
     form_token: Annotated[str, Form()],
 ) -> Response:
     """Approve, reject, or have the check made again."""

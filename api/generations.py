@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
 from fastapi.responses import FileResponse
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
@@ -248,6 +249,14 @@ def _ask(wanted: Wanted, *, picture: bool, sound: bool) -> Ask:
 
 
 def _submitted(tools: Tools, partner: str, ask: Ask, key: str | None) -> GenerationOut:
+    try:
+        return _stored(tools, partner, ask, key)
+    except IntegrityError:
+        # Where writers run side by side, another call under this key was quicker; its request is there now.
+        return _stored(tools, partner, ask, key)
+
+
+def _stored(tools: Tools, partner: str, ask: Ask, key: str | None) -> GenerationOut:
     with tools.store.session() as session:
         job, _ = submit(session, tools, partner, ask, key=key)
         session.commit()

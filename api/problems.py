@@ -10,9 +10,10 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
 from starlette.exceptions import HTTPException
 
-from core.errors import GreenlightError
+from core.errors import GreenlightError, Unavailable
 
 _log = structlog.get_logger("api")
 _HTTP_CODES = {
@@ -88,6 +89,11 @@ def install(app: FastAPI, page: Page) -> None:
     async def _http(request: Request, error: HTTPException) -> Response:
         code = _HTTP_CODES.get(error.status_code, "bad_request")
         return told(request, error.status_code, code, str(error.detail), error.headers)
+
+    @app.exception_handler(OperationalError)
+    async def _lost(request: Request, error: OperationalError) -> Response:
+        _log.error("database", error=repr(error), path=request.url.path)
+        return told(request, Unavailable.status, Unavailable.code, "The database does not answer.")
 
     @app.exception_handler(Exception)
     async def _unknown(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ import pytest
 
 from audits.log.writer import integrate, log_key
 from core.state import State
+from core.store import Store
 from provenance.verify import Report
 from tests.api.world import World
 
@@ -102,3 +103,12 @@ def test_it_says_how_it_is(world: World) -> None:
     assert 'greenlight_requests{state="released"} 0.0' in told
     assert "greenlight_audit_events 1.0" in told
     assert "greenlight_log_size 0.0" in told
+
+
+def test_without_a_database_nothing_passes(world: World) -> None:
+    lost = Store(f"sqlite:///{world.folder}/no/such/folder/greenlight.db")
+    world.client.app.state.tools = replace(world.tools, store=lost)
+    for answer in (world.client.get("/healthz"), world.ask()):
+        assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert str(world.folder) not in answer.text
+    lost.close()

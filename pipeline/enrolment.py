@@ -8,8 +8,8 @@ from pathlib import Path
 from core.errors import BadInput, Unavailable
 from pipeline import people
 from pipeline.consents import Kind
-from pipeline.screening import Enrolment
 from pipeline.tools import Tools
+from safety.gallery import Enrolment
 
 
 def enrol(

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlmodel import Session, col, delete, select
 
+from core import tables
 from core.clock import Clock, milliseconds, new_id
 from core.errors import ModelMissing, NotFound
 from core.events import Event, Tag, record
-from core.tables import Identity, SubjectKey, Template
+from core.tables import Identity, SubjectKey
 from core.vault import Vault
 from pipeline.consents import Kind
-
-Vectors = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True)
-class Enrolled:
-    """A person's templates of one kind in the clear: `vectors` is (n, d) float32. Only ever in memory."""
-
-    identity: str
-    vectors: Vectors
+from safety.gallery import Template, Vectors
 
 
 def add_identity(
@@ -78,7 +68,7 @@ def enrol(
     content = io.BytesIO()
     np.save(content, vectors.astype(np.float32), allow_pickle=False)
     session.add(
-        Template(
+        tables.Template(
             identity=identity,
             kind=kind,
             tier=tier,
@@ -90,20 +80,20 @@ def enrol(
     record(session, Event(tag=Tag.IDENTITY_ENROLLED, actor=actor, identity=identity, facts=facts), clock)
 
 
-def gallery(session: Session, vault: Vault, kind: Kind, tier: str) -> list[Enrolled]:
+def gallery(session: Session, vault: Vault, kind: Kind, tier: str) -> list[Template]:
     """Open every template of a kind.
 
     A person enrolled for another tier only cannot be looked for with this one: that raises `ModelMissing`
     rather than leaving them unprotected in silence.
     """
-    rows = session.exec(select(Template).where(Template.kind == kind)).all()
+    rows = session.exec(select(tables.Template).where(tables.Template.kind == kind)).all()
     usable = [row for row in rows if row.tier == tier]
     lost = {row.identity for row in rows} - {row.identity for row in usable}
     if lost:
         raise ModelMissing(
             f"{len(lost)} people are enrolled for another {kind} tier than {tier}; enrol them again."
         )
-    return [Enrolled(row.identity, _vectors(session, vault, row)) for row in usable]
+    return [Template(row.identity, _vectors(session, vault, row)) for row in usable]
 
 
 def erase(session: Session, identity: str, *, actor: str, clock: Clock) -> None:
@@ -112,7 +102,7 @@ def erase(session: Session, identity: str, *, actor: str, clock: Clock) -> None:
     if person is None:
         raise NotFound("There is no such identity.")
     session.execute(delete(SubjectKey).where(col(SubjectKey.identity) == identity))
-    session.execute(delete(Template).where(col(Template.identity) == identity))
+    session.execute(delete(tables.Template).where(col(tables.Template.identity) == identity))
     person.name, person.aliases, person.erased = "", [], True
     session.add(person)
     record(session, Event(tag=Tag.IDENTITY_ERASED, actor=actor, identity=identity), clock)
@@ -131,7 +121,7 @@ def _key(session: Session, identity: str) -> bytes:
     return key.wrapped
 
 
-def _vectors(session: Session, vault: Vault, row: Template) -> Vectors:
+def _vectors(session: Session, vault: Vault, row: tables.Template) -> Vectors:
     plain = vault.open(_key(session, row.identity), row.sealed, identity=row.identity, purpose=row.kind)
     vectors: Vectors = np.load(io.BytesIO(plain), allow_pickle=False)
     return vectors

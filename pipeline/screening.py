@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Future
@@ -18,7 +19,7 @@ from core.errors import GreenlightError, ModelMissing, TimedOut, Unavailable
 from core.finding import Screening
 from core.media.clip import Clip
 from pipeline.consents import Kind
-from pipeline.people import Enrolled, Vectors
+from safety.gallery import Enrolment, Template
 
 Status = Literal["ok", "missing", "failed", "timed_out"]
 
@@ -34,15 +35,6 @@ class Sighting:
     screening: Screening | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Enrolment:
-    """What came of a person's references: `vectors` is (n, d) float32; `refused` pairs a file with why."""
-
-    vectors: Vectors
-    accepted: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
-
-
 class Detector(Protocol):
     """A detector as the screen step sees it; `look` starts it and returns at once."""
 
@@ -56,7 +48,7 @@ class Detector(Protocol):
         """The models it looks with."""
         ...
 
-    def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
+    def look(self, clip: Clip, gallery: Sequence[Template]) -> Future[Screening]:
         """Start looking for the gallery's people in a clip."""
         ...
 
@@ -77,10 +69,9 @@ class ChildDetector:
     pool: ProcessPool
     seconds: float
 
-    def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
+    def look(self, clip: Clip, gallery: Sequence[Template]) -> Future[Screening]:
         """Start looking for the gallery's people in a clip."""
-        people = [(entry.identity, entry.vectors) for entry in gallery]
-        work = (self.target, self.models_dir, self.tier, clip, people)
+        work = (self.target, self.models_dir, self.tier, clip, list(gallery))
         future: Future[Screening] = self.pool.schedule(_look, args=work, timeout=self.seconds)
         return future
 
@@ -98,13 +89,21 @@ class ChildDetector:
 
 def child_pool() -> ProcessPool:
     """Make the pool that detectors share: one child for each, started when first needed."""
-    return ProcessPool(max_workers=2, context=multiprocessing.get_context("spawn"))
+    pool = ProcessPool(max_workers=2, context=multiprocessing.get_context("spawn"))
+    # At exit multiprocessing waits for children that the pool would keep alive: the pool must go first.
+    atexit.register(_end, pool)
+    return pool
+
+
+def _end(pool: ProcessPool) -> None:
+    pool.stop()
+    pool.join()
 
 
 def sightings(
     detectors: Sequence[Detector],
     clip: Clip,
-    galleries: dict[Kind, list[Enrolled] | GreenlightError],
+    galleries: dict[Kind, list[Template] | GreenlightError],
     seconds: float,
 ) -> list[Sighting]:
     """Run every detector on a clip; whatever goes wrong becomes a status, never an exception."""
@@ -113,7 +112,7 @@ def sightings(
 
 
 def _started(
-    detector: Detector, clip: Clip, gallery: list[Enrolled] | GreenlightError
+    detector: Detector, clip: Clip, gallery: list[Template] | GreenlightError
 ) -> Future[Screening] | Exception:
     if isinstance(gallery, GreenlightError):
         return gallery
@@ -154,21 +153,16 @@ def _failed(detector: Detector, error: Exception, detail: str = "") -> Sighting:
 
 
 @cache
-def _loaded(target: str, models_dir: Path, tier: str) -> tuple[Any, Any]:
-    module_name, _, name = target.partition(":")
-    module = import_module(module_name)
-    return getattr(module, name).load(models_dir, tier), module.Template
+def _loaded(target: str, models_dir: Path, tier: str) -> Any:
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name).load(models_dir, tier)
 
 
-def _look(target: str, models_dir: Path, tier: str, clip: Clip, people: list[tuple[str, Any]]) -> Screening:
-    detector, template = _loaded(target, models_dir, tier)
-    screening: Screening = detector.screen(
-        clip, [template(identity, vectors) for identity, vectors in people]
-    )
+def _look(target: str, models_dir: Path, tier: str, clip: Clip, gallery: list[Template]) -> Screening:
+    screening: Screening = _loaded(target, models_dir, tier).screen(clip, gallery)
     return screening
 
 
 def _enrol(target: str, models_dir: Path, tier: str, references: list[Path]) -> Enrolment:
-    detector, _ = _loaded(target, models_dir, tier)
-    made = detector.enrol(references)
-    return Enrolment(made.vectors, tuple(made.accepted), tuple(made.refused))
+    enrolment: Enrolment = _loaded(target, models_dir, tier).enrol(references)
+    return enrolment

@@ -28,11 +28,11 @@ from core.store import Store, open_store
 from core.tables import Partner
 from core.vault import Vault
 from pipeline.consents import Kind
-from pipeline.people import Enrolled
 from pipeline.tools import Tools
 from policies.engine import Pack, default_pack, load
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
+from safety.gallery import Template
 
 
 def reading(text: str, **changes: Any) -> dict[str, Any]:
@@ -89,7 +89,7 @@ class Eyes:
     findings: tuple[Finding, ...] = ()
     fails: Exception | None = None
 
-    def look(self, clip: Clip, gallery: Sequence[Enrolled]) -> Future[Screening]:
+    def look(self, clip: Clip, gallery: Sequence[Template]) -> Future[Screening]:
         if self.fails is not None:
             raise self.fails
         future: Future[Screening] = Future()

@@ -6,6 +6,7 @@ Both appear under their name whole, or not at all.
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +24,7 @@ LIMITED_RANGE = 1
 AAC_FRAME = 1024
 
 
-class _Writer:
+class _Writer(ABC):
     """Feed frames and sound in any order; sound given before or beside the picture is interleaved."""
 
     container_format: str
@@ -110,17 +111,17 @@ class _Writer:
         for packet in packets:
             self._container.mux(packet)
 
-    def _container_options(self) -> dict[str, str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _container_options(self) -> dict[str, str]: ...
 
-    def _converted(self, rgb: Picture) -> Any:
-        raise NotImplementedError
+    @abstractmethod
+    def _converted(self, rgb: Picture) -> Any: ...
 
-    def _picture_options(self) -> dict[str, str]:
-        raise NotImplementedError
+    @abstractmethod
+    def _picture_options(self) -> dict[str, str]: ...
 
-    def _pixel_format(self) -> str:
-        raise NotImplementedError
+    @abstractmethod
+    def _pixel_format(self) -> str: ...
 
     def _open_picture(self, width: int, height: int) -> Any:
         stream: Any = self._container.add_stream(

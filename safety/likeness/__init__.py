@@ -4,7 +4,8 @@
 `Template`s, `enrol` turns pictures of a person into the vectors of a template.
 """
 
+from safety.gallery import Enrolment, Template
 from safety.likeness.convert import build
-from safety.likeness.likeness import Enrolment, Likeness, Template
+from safety.likeness.likeness import Likeness
 
 __all__ = ["Enrolment", "Likeness", "Template", "build"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +11,7 @@ import numpy as np
 from core.errors import BadEnrolment, BadMedia, Unavailable
 from core.finding import Finding, Model, Screening, Unassessable
 from core.media.clip import Clip, Frame, Picture, VideoTrack
+from safety.gallery import Enrolment, Template
 from safety.likeness import detectors, quality, recogniser, threshold
 from safety.likeness.faces import Detector, Face
 from safety.likeness.recogniser import Recogniser, Vectors
@@ -27,24 +27,6 @@ _ENROL_SIZE = 64.0
 _ENROL_SHARPNESS = 0.18
 _ENROL_TURN = 0.35
 _BYSTANDER = 0.3
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Template:
-    """A protected person: `vectors` are the enrolled unit vectors, (n, 128) float32, n at least 1."""
-
-    identity: str
-    vectors: Vectors
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Enrolment:
-    """What enrolment took: `accepted` names files, `refused` pairs of file and reason."""
-
-    vectors: Vectors
-    accepted: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
-    models: tuple[Model, ...]
 
 
 def sampled(video: VideoTrack) -> frozenset[int]:

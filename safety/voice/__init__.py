@@ -1,7 +1,7 @@
 """Voice likeness: does an enrolled person's voice speak in a clip?"""
 
+from safety.gallery import Enrolment, Template
 from safety.voice.encoder import build
-from safety.voice.enrol import Enrolment
-from safety.voice.screen import Template, Voice
+from safety.voice.screen import Voice
 
 __all__ = ["Enrolment", "Template", "Voice", "build"]

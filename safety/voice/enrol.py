@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import BadEnrolment, BadMedia
-from core.finding import Model
 from core.media.read import whole_sound
+from safety.gallery import Enrolment
 from safety.voice.listen import Heard, Listener
 from safety.voice.mel import RATE, Floats
 from safety.voice.score import centre, cohort, scores, unit
@@ -21,16 +20,6 @@ SNR_DB = 10.0
 CLIPPED = 0.001
 ONE_SPEAKER = 0.4
 SAME_PERSON = 0.3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Enrolment:
-    """The voice as `vectors` (n, 256) float32, one per accepted recording; `refused` pairs a name with its reason."""
-
-    vectors: Floats
-    accepted: tuple[str, ...]
-    refused: tuple[tuple[str, str], ...]
-    models: tuple[Model, ...]
 
 
 def enrol(listener: Listener, recordings: Sequence[Path]) -> Enrolment:

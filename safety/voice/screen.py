@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,8 +14,9 @@ from core.errors import ModelMissing
 from core.finding import Finding, Screening, Unassessable
 from core.media.clip import Clip
 from core.media.read import whole_sound
+from safety.gallery import Enrolment, Template
 from safety.voice.channels import views
-from safety.voice.enrol import Enrolment, enrol
+from safety.voice.enrol import enrol
 from safety.voice.listen import FRAME_S, Heard, Listener
 from safety.voice.mel import RATE, Floats
 from safety.voice.score import LENGTHS, centre, cohort, scores
@@ -28,14 +29,6 @@ GAP_S = 0.5
 EDGE = 3
 
 Part = TypeVar("Part", Finding, Unassessable)
-
-
-@dataclass(frozen=True, slots=True)
-class Template:
-    """An enrolled voice: `vectors` (n, 256) float32 as `Enrolment` gives them."""
-
-    identity: str
-    vectors: Floats
 
 
 class Voice:

@@ -26,11 +26,6 @@ from tests.doubles import Eyes, add_partner, make_tools
 SECONDS = 6.0
 
 
-class Template:
-    def __init__(self, identity: str, vectors: Any) -> None:
-        self.identity, self.vectors = identity, vectors
-
-
 class Blank:
     """Sees nothing, as it should."""
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from celery import Celery, Task, signals
+from celery import Celery, Task
 
 from core.errors import BadInput
 from core.settings import Settings
@@ -28,7 +28,7 @@ _SWEEP_SECONDS = 30.0
 
 @cache
 def _tools() -> Tools:
-    """Put the parts together once in each worker child; c2pa and torch do not survive a fork."""
+    """Put the parts together once in each worker."""
     from pipeline.assemble import assemble
 
     return assemble(Settings())
@@ -46,6 +46,10 @@ def _configuration() -> dict[str, Any]:
         "task_ignore_result": True,
         "task_acks_late": False,
         "worker_prefetch_multiplier": 1,
+        # One step at a time in a worker, which answers the broker meanwhile. Not the forks that are Celery's
+        # default: c2pa and torch do not survive them, and the detectors' processes cannot be started there.
+        "worker_pool": "threads",
+        "worker_concurrency": 1,
         "task_default_queue": "cpu",
         "broker_connection_retry_on_startup": True,
         "beat_schedule": {
@@ -102,8 +106,3 @@ def queue_of(tools: Tools, job_id: str) -> str:
         job = session.get(Job, job_id)
     renders = job is not None and job.state == State.ADMITTED and job.ask["engine"] in GPU_ENGINES
     return "gpu" if renders else "cpu"
-
-
-@signals.worker_process_init.connect
-def _fresh(**_: object) -> None:
-    _tools.cache_clear()

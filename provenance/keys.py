@@ -7,8 +7,6 @@ The private keys of the two authorities are forgotten at once, so the folder can
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -25,12 +23,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from core.clock import Clock
 from core.errors import KeyMissing
+from core.vault import secret_file
 from provenance.marks import MarkKey
 
 CLAIM_SIGNING = x509.ObjectIdentifier("1.3.6.1.4.1.62558.2.1")
 """The extended key usage of C2PA claim signers."""
 
 _AUTHORITY_DAYS = 3650
+_MARK_KEY_BYTES = 32
 _LEAF_DAYS = 366  # the conformance programme's limit for assurance level 1
 
 
@@ -79,27 +79,13 @@ def mark_keys(folder: Path) -> tuple[MarkKey, ...]:
     home = folder / "mark"
     home.mkdir(parents=True, exist_ok=True)
     if not any(home.glob("*.key")):
-        _make_mark_key(home / "0001.key")
+        secret_file(home / "0001.key", _MARK_KEY_BYTES)
     return tuple(_mark_key(path) for path in sorted(home.glob("*.key"), reverse=True))
 
 
 def _mark_key(path: Path) -> MarkKey:
-    secret = path.read_bytes()
-    if len(secret) != 32:
-        raise KeyMissing(f"The watermark key {path.name} must be 32 bytes long, not {len(secret)}")
+    secret = secret_file(path, _MARK_KEY_BYTES)
     return MarkKey(hashlib.sha256(b"greenlight mark key id" + secret).hexdigest()[:12], secret)
-
-
-def _make_mark_key(path: Path) -> None:
-    scratch = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    _write_private(scratch, secrets.token_bytes(32))
-    try:
-        # link, unlike rename, never replaces: of two processes that start at once the second uses the first's
-        os.link(scratch, path)
-    except FileExistsError:
-        pass
-    finally:
-        scratch.unlink()
 
 
 def _make_authority(home: Path, now: datetime) -> None:

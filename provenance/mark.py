@@ -43,18 +43,8 @@ def mark(
     cannot carry a mark is delivered without. The file appears whole or not at all. Raises `BadMedia`.
     """
     sound, marked, notes = _marked_sound(mezzanine, payload, key)
-    picture, track = mezzanine.video, mezzanine.audio
     with (
-        Delivery(
-            into,
-            width=picture.width if picture else None,
-            height=picture.height if picture else None,
-            fps=picture.fps if picture else None,
-            rate=track.rate if track else None,
-            channels=track.channels if track else None,
-            crf=crf,
-            preset=preset,
-        ) as out,
+        Delivery.like(into, mezzanine, crf=crf, preset=preset) as out,
         closing(_marked_pictures(mezzanine, payload, key)) as pictures,
     ):
         for rgb, samples in zip_longest(pictures, _blocks(mezzanine, sound)):
@@ -62,7 +52,7 @@ def mark(
                 out.sound(samples)
             if rgb is not None:
                 out.frame(rgb)
-    return Marked(probe(into), picture is not None, marked, notes)
+    return Marked(probe(into), mezzanine.video is not None, marked, notes)
 
 
 def _marked_sound(mezzanine: Clip, payload: int, key: MarkKey) -> tuple[Sound, bool, tuple[str, ...]]:

@@ -247,18 +247,7 @@ def _expect(job: Job, state: State) -> None:
 
 def re_encoded(source: Path, target: Path, *, crf: int = 28, audio_bitrate: int = 96_000) -> None:
     """Encode a released file again as a stranger would: every byte of metadata is lost."""
-    clip = probe(source)
-    video, audio = clip.video, clip.audio
-    with Delivery(
-        target,
-        width=video.width if video else None,
-        height=video.height if video else None,
-        fps=video.fps if video else None,
-        rate=audio.rate if audio else None,
-        channels=audio.channels if audio else None,
-        crf=crf,
-        audio_bitrate=audio_bitrate,
-    ) as writer:
+    with Delivery.like(target, probe(source), crf=crf, audio_bitrate=audio_bitrate) as writer:
         for block in sound(source):
             writer.sound(block)
         for frame in frames(source):

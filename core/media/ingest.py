@@ -70,14 +70,7 @@ def _probed(source: str, max_mib: int, max_seconds: float) -> Clip:
 def _copied(clip: Clip, into: Path, *, keep_picture: bool = True) -> Clip:
     """Decode everything that the header promised; a stream that breaks half way is refused."""
     video = clip.video if keep_picture else None
-    with Mezzanine(
-        into,
-        width=video.width if video else None,
-        height=video.height if video else None,
-        fps=video.fps if video else None,
-        rate=clip.audio.rate if clip.audio else None,
-        channels=clip.audio.channels if clip.audio else None,
-    ) as mezzanine:
+    with Mezzanine.like(into, clip, picture=keep_picture) as mezzanine:
         if clip.audio:
             for block in sound(clip.path):
                 mezzanine.sound(block)

@@ -16,7 +16,7 @@ import av
 import numpy as np
 
 from core.errors import BadMedia
-from core.media.clip import Picture, Sound
+from core.media.clip import Clip, Picture, Sound
 
 LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 BT709 = 1
@@ -55,6 +55,20 @@ class _Writer(ABC):
         self._sound = self._open_sound(rate, channels or 2) if rate else None
         self._frames = 0
         self._samples = 0
+
+    @classmethod
+    def like(cls, path: Path, clip: Clip, *, picture: bool = True, **options: Any) -> Self:
+        """Open a writer with the tracks of `clip`, with or without its picture; `options` are the class's own."""
+        video, audio = clip.video if picture else None, clip.audio
+        return cls(
+            path,
+            width=video.width if video else None,
+            height=video.height if video else None,
+            fps=video.fps if video else None,
+            rate=audio.rate if audio else None,
+            channels=audio.channels if audio else None,
+            **options,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -95,7 +95,7 @@ def child_pool() -> ProcessPool:
     return pool
 
 
-def _end(pool: ProcessPool) -> None:
+def _end(pool: Any) -> None:
     pool.stop()
     pool.join()
 

@@ -89,7 +89,7 @@ def test_new_mark_keys_come_first(tmp_path: Path) -> None:
 def test_a_short_mark_key_is_refused(tmp_path: Path) -> None:
     mark_keys(tmp_path)
     (tmp_path / "mark" / "0001.key").write_bytes(b"short")
-    with pytest.raises(KeyMissing, match="32 bytes"):
+    with pytest.raises(KeyMissing, match="damaged: 5 bytes instead of 32"):
         mark_keys(tmp_path)
 
 

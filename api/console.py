@@ -61,7 +61,8 @@ def post_login(
         return _page(request, "login.html", status=401, problem=error.message)
     # A new session for a new person: nothing set before signing in survives it.
     request.session.clear()
-    request.session["reviewer"] = reviewer.name
+    # The token of the forms comes now and not with the first page, so that pages opened side by side agree.
+    request.session.update(reviewer=reviewer.name, form_token=secrets.token_urlsafe(16))
     return RedirectResponse("/console/", 303)
 
 

@@ -9,6 +9,7 @@ from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.clock import iso
+from core.state import CANCELLABLE
 from core.tables import Consent, Identity, Job, Upload
 
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"
@@ -100,6 +101,8 @@ class GenerationOut(BaseModel):
     kind: str
     state: str
     progress: float
+    cancelling: bool
+    """A worker is at it and will stop at its next tick, unless it is past that by then."""
     held_at: str | None
     problem: str | None
     created_at: str
@@ -172,6 +175,7 @@ def generation_out(job: Job, decision: dict[str, Any] | None = None) -> Generati
         kind=job.kind,
         state=job.state,
         progress=job.progress,
+        cancelling=job.cancel and job.state in CANCELLABLE,
         held_at=job.held_at,
         problem=job.problem,
         created_at=iso(job.created_ms),

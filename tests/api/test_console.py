@@ -132,6 +132,22 @@ def test_a_form_that_is_not_ours_changes_nothing(staffed: World, token: str) -> 
     assert staffed.client.get("/console/", follow_redirects=False).status_code == 303
 
 
+def test_pages_opened_side_by_side_agree_and_each_session_has_its_own_token(staffed: World) -> None:
+    def tokens() -> set[str]:
+        sign_in(staffed)
+        cookie = staffed.client.cookies["greenlight"]
+        pages = []
+        for _ in range(2):
+            staffed.client.cookies.clear()
+            staffed.client.cookies["greenlight"] = cookie
+            pages.append(staffed.client.get("/console/").text)
+        return {token_of(page) for page in pages}
+
+    first, second = tokens(), tokens()
+    assert len(first) == len(second) == 1
+    assert first != second
+
+
 def test_an_approval_with_a_reason_lets_the_clip_go_on(staffed: World) -> None:
     job = held(staffed)
     sign_in(staffed)

@@ -11,6 +11,7 @@ import pytest
 from sqlmodel import select
 
 from api import generations
+from core.clock import milliseconds
 from core.state import CANCELLABLE, State
 from core.tables import AuditEvent, IdempotencyKey, Job, Partner, Ruling
 from tests.api.world import PROMPT, World, stream
@@ -128,6 +129,17 @@ def test_a_request_can_be_cancelled_up_to_signed(world: World, state: State) -> 
     else:
         assert (answer.status_code, answer.json()["code"]) == (409, "conflict")
         assert world.job(job.id).state == state
+
+
+def test_a_worker_who_is_at_it_is_told_to_stop(world: World) -> None:
+    until_ms = milliseconds(world.clock.now()) + 1000
+    job = world.place(State.ADMITTED, lease_until_ms=until_ms, holder="busy", fence=1)
+    told = world.client.post(f"/v1/generations/{job.id}/cancel", headers=world.acme).json()
+    assert (told["state"], told["cancelling"]) == ("admitted", True)
+    world.clock.advance(2)
+    assert world.drive(job.id).state == State.CANCELLED
+    shown = world.client.get(f"/v1/generations/{job.id}", headers=world.acme).json()
+    assert (shown["state"], shown["cancelling"]) == ("cancelled", False)
 
 
 def _events(body: bytes) -> list[dict[str, str]]:

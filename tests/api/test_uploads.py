@@ -53,8 +53,8 @@ def no_frames(mp4: bytes) -> bytes:
 
 
 def bomb(_mp4: bytes) -> bytes:
-    side = 40_000
-    rows = zlib.compressobj(9)
+    side = 12_000
+    rows = zlib.compressobj(1)
     idat = b"".join(rows.compress(b"\0" * (side + 1)) for _ in range(side)) + rows.flush()
 
     def chunk(kind: bytes, content: bytes) -> bytes:

@@ -91,6 +91,16 @@ def test_the_reasons_why_an_enrolment_fails_are_told(world: World) -> None:
     assert world.rows(Template) == []
 
 
+def test_anothers_upload_enrols_nobody_of_mine(world: World) -> None:
+    _with_detector(world)
+    path = f"identities/{world.person()}/enrolments"
+    told = _post(world, path, {"kind": "likeness", "references": [world.upload(partner="other")]})
+    assert (told.status_code, told.json()["code"]) == (422, "bad_input")
+    assert world.rows(Template) == []
+    mine = _post(world, path, {"kind": "likeness", "references": [world.upload()]})
+    assert mine.status_code == 201, "the control"
+
+
 def test_only_who_registered_a_person_grants_for_them(world: World) -> None:
     mine, operators, theirs = world.person(), world.person(""), world.person("other")
     asked = {"likeness": True} | UNTIL

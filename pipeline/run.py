@@ -70,7 +70,8 @@ def _claimed(tools: Tools, holder: str, job_id: str | None) -> Job | None:
 
 def _worked(job: Job, state: State, tools: Tools) -> Done:
     """Do the step under a beating lease and turn what a caller can mend into an end, not a retry."""
-    if job.attempts > tools.settings.max_attempts:
+    # Past the commit point a request only moves forward: it is tried until the log can be asked again.
+    if job.attempts > tools.settings.max_attempts and state is not State.RECORDED:
         return _given_up(job, state, tools)
     try:
         with _beating(tools, job) as tick:
@@ -134,7 +135,12 @@ def _event(
 
 
 def _give_back(tools: Tools, job: Job, error: Exception) -> None:
-    why = error.message if isinstance(error, GreenlightError) else f"{type(error).__name__}: {error}"
+    # What a foreign error says may name files of this machine; it goes to the log, not to the partner.
+    why = (
+        error.message
+        if isinstance(error, GreenlightError)
+        else f"A part of the gate failed ({type(error).__name__})."
+    )
     until_ms = milliseconds(tools.clock.now()) + _BACKOFF_MS * 2 ** min(job.attempts - 1, 6)
     try:
         with tools.store.session() as session:

@@ -13,6 +13,7 @@ from typing import Any
 from celery import Celery, Task
 
 from core.errors import BadInput
+from core.journal import start_journal
 from core.settings import Settings
 from core.state import State
 from core.tables import Job
@@ -31,6 +32,7 @@ def _tools() -> Tools:
     """Put the parts together once in each worker."""
     from pipeline.assemble import assemble
 
+    start_journal()
     return assemble(Settings())
 
 
@@ -104,5 +106,7 @@ def queue_of(tools: Tools, job_id: str) -> str:
     """Name the queue whose workers can take the next step: rendering with a model wants a GPU."""
     with tools.store.reading() as session:
         job = session.get(Job, job_id)
-    renders = job is not None and job.state == State.ADMITTED and job.ask["engine"] in GPU_ENGINES
+    renders = (
+        job is not None and job.state == State.ADMITTED and job.ask["engine"].partition(":")[0] in GPU_ENGINES
+    )
     return "gpu" if renders else "cpu"

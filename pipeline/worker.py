@@ -8,10 +8,10 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import structlog
 
+from core.journal import start_journal
 from core.settings import Settings
 from pipeline.run import advance
 from pipeline.sweep import sweep
@@ -70,15 +70,15 @@ def _survived(part: Callable[[], object]) -> object:
         return None
 
 
-def main(env_file: Path | None = None) -> None:
+def main() -> None:
     """Be a worker process."""
     from pipeline.assemble import assemble
 
+    start_journal()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    settings = Settings(_env_file=env_file) if env_file else Settings()
-    work(assemble(settings), stop)
+    work(assemble(Settings()), stop)
 
 
 if __name__ == "__main__":

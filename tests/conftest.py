@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.journal import start_journal
+
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -23,6 +25,11 @@ def shared_data() -> Path:
 def models_dir() -> Path:
     """Where `make models` keeps converted models."""
     return ROOT / "var" / "models"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _journal() -> None:
+    start_journal()
 
 
 class ManualClock:

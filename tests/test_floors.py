@@ -28,17 +28,11 @@ def allowed(importer: str, imported: str) -> bool:
     source, target = _room(importer), _room(imported)
     if target in {"core", source}:
         return True
-    if importer.startswith(("audits.log.check", "audits.log.proof")) and target == "audits.log":
-        return True
-    if source in MIDDLE or source == "core":
-        return False
-    if source == "audits":
-        if importer.startswith("audits.preemptive"):
-            return target in {"safety", "provenance", "policies", "audits.log"}
-        return target == "audits.log"
-    if source == "pipeline":
-        return target != "api"
-    return source == "api"
+    if importer.startswith("audits.preemptive"):
+        return target in {"safety", "provenance", "policies", "audits.log", "audits"}
+    rooms = ROOMS | MIDDLE
+    above = {"audits": {"audits.log"}, "pipeline": rooms - {"api"}, "api": rooms}
+    return target in above.get(source, set())
 
 
 def _room(module: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from api.cli import audit, files, make, models, people, policy, review
-from api.cli.log import quiet
+from core.journal import start_journal
 
 app = typer.Typer(
     name="greenlight",
@@ -29,7 +29,7 @@ app.add_typer(models.app, name="models")
 def _main(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Show the log of the machinery."),
 ) -> None:
-    quiet(verbose=verbose)
+    start_journal(verbose=verbose)
 
 
 def main() -> None:

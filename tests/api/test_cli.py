@@ -146,7 +146,11 @@ def test_a_refused_request_says_why_is_logged_and_can_be_proven(run: Any, tmp_pa
     events = [
         json.loads(line) for line in run("audit", "query", "--clip", clip, "--json").stdout.splitlines()
     ]
-    assert [event["leaf"]["tag"] for event in events] == ["request:received", "policy:decided", "clip:refused"]
+    assert [event["leaf"]["tag"] for event in events] == [
+        "request:received",
+        "policy:decided",
+        "clip:refused",
+    ]
     proof = tmp_path / "refusal.tlog-proof"
     assert run("audit", "proof", events[-1]["index"], "-o", proof).exit_code == 0
     assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")

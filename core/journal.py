@@ -8,8 +8,11 @@ import sys
 import structlog
 
 
-def quiet(*, verbose: bool) -> None:
-    """Set up logging for this process."""
+def start_journal(*, verbose: bool = False) -> None:
+    """Set up logging for this process.
+
+    Without this, structlog draws every traceback with all its variables: slow, and it would write secrets.
+    """
     level = logging.INFO if verbose else logging.WARNING
     structlog.configure(
         processors=[

@@ -145,7 +145,9 @@ def upload(tools: Tools, partner_id: str, kind: UploadKind, source: Path, mime: 
             "max_mib": settings.max_upload_mib,
             "max_seconds": _MAX_SECONDS[kind],
         }
-        about = sandbox.run(target, arguments, cage=cage, writable=[folder.resolve()])
+        about = sandbox.run(
+            target, arguments, cage=cage, readable=[source.resolve()], writable=[folder.resolve()]
+        )
         digest = file_sha256(source)
         blob = tools.blobs.put("private", f"uploads/{upload_id}{suffix}", into)
         original = _kept(tools, upload_id, source, folder) if kind == "video" else None

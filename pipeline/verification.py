@@ -41,7 +41,9 @@ class Verifier:
             "roots_pem": self.roots_pem,
             "keys": [[key.id, key.secret.hex()] for key in self.keys],
         }
-        found = sandbox.run("pipeline.verification:examined", arguments, cage=self.cage)
+        found = sandbox.run(
+            "pipeline.verification:examined", arguments, cage=self.cage, readable=[path.resolve()]
+        )
         return conclude(_EXAMINATION.validate_python(found), Books(self.store), self.prove)
 
 

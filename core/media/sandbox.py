@@ -1,8 +1,8 @@
 """Run a function over an untrusted file in a child process that can do little else.
 
 The child has limits on address space, CPU time, file size and open files, and is killed after a wall-clock
-limit. Where bubblewrap is installed and allowed it also has no network, no other files and no other
-processes; the answer says which of the two held it, and so does the receipt.
+limit. Where bubblewrap is installed and allowed it also has no network, sees no other process, and no files
+but the system's, the code and the one that it is to read; `kind` says which of the two holds, and so does the receipt.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from core.errors import BadMedia, GreenlightError, TimedOut
 Kind = Literal["bubblewrap", "rlimits"]
 _ROOT = Path(__file__).resolve().parents[2]
 _MIB = 1 << 20
+_SYSTEM = tuple(Path(name) for name in ("/usr", "/bin", "/lib", "/lib64"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,16 +44,24 @@ class Cage:
         return 2.0 * self.seconds
 
 
-def run(target: str, arguments: dict[str, Any], *, cage: Cage, writable: Sequence[Path] = ()) -> Any:
+def run(
+    target: str,
+    arguments: dict[str, Any],
+    *,
+    cage: Cage,
+    readable: Sequence[Path] = (),
+    writable: Sequence[Path] = (),
+) -> Any:
     """Call `module:function` with keyword arguments (JSON) in a child and return its answer (JSON).
 
+    `readable` files and `writable` folders are all that the child is shown beside the code itself.
     Errors of ours come back as themselves. A child that crashed or was killed raises `BadMedia`, since
     the only untrusted thing in it was the file; one that ran out of time raises `TimedOut`.
     """
     request = json.dumps(
         {"target": target, "arguments": arguments, "cage": [cage.memory_mib, cage.seconds, cage.file_mib]}
     )
-    command = [*_prefix(tuple(writable)), sys.executable, "-m", "core.media.sandbox"]
+    command = [*_prefix(readable, writable), sys.executable, "-m", "core.media.sandbox"]
     with subprocess.Popen(  # noqa: S603  # the command is ours; the untrusted part is data
         command,
         stdin=subprocess.PIPE,
@@ -89,12 +98,16 @@ def _bubblewrap() -> str | None:
     return found if works else None
 
 
-def _prefix(writable: tuple[Path, ...]) -> list[str]:
+def _prefix(readable: Sequence[Path], writable: Sequence[Path]) -> list[str]:
     found = _bubblewrap()
     if found is None:
         return []
-    prefix = [found, "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--unshare-all"]
-    prefix += ["--die-with-parent", "--new-session"]
+    prefix = [found, "--unshare-all", "--die-with-parent", "--new-session"]
+    prefix += ["--dev", "/dev", "--proc", "/proc", "--tmpfs", "/tmp"]  # noqa: S108  # the child's own, empty
+    code = [Path(sys.prefix), Path(sys.base_prefix), *(init.parent for init in _ROOT.glob("*/__init__.py"))]
+    for path in (*_SYSTEM, *code, *readable):
+        if path.exists():
+            prefix += ["--ro-bind", str(path), str(path)]
     for folder in writable:
         prefix += ["--bind", str(folder), str(folder)]
     return prefix

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from core.media import sandbox
 from core.media.sandbox import Cage
 from core.media.write import Delivery
 
+ROOT = Path(__file__).resolve().parents[2]
 SELF = "tests.core.test_sandbox"
 CAGE = Cage(memory_mib=1000, seconds=8)
 
@@ -94,6 +96,37 @@ def test_a_child_inherits_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "GREENLIGHT_SECRET" not in sandbox.run(f"{SELF}:environment", {}, cage=CAGE)
 
 
+def read_text(path: str) -> str:
+    return Path(path).read_text()
+
+
+def reach(port: int) -> int:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port))
+
+
+bubblewrapped = pytest.mark.skipif(sandbox.kind() != "bubblewrap", reason="bubblewrap is not installed here")
+
+
+@bubblewrapped
+def test_a_child_sees_no_other_file(tmp_path: Path) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    mine.write_text("read me")
+    other.write_text("a key")
+    for path in (other, Path("/etc/passwd"), ROOT / "pyproject.toml"):
+        with pytest.raises(BadMedia, match="FileNotFoundError"):
+            sandbox.run(f"{SELF}:read_text", {"path": str(path)}, cage=CAGE, readable=[mine])
+    assert sandbox.run(f"{SELF}:read_text", {"path": str(mine)}, cage=CAGE, readable=[mine]) == "read me"
+
+
+@bubblewrapped
+def test_a_child_has_no_network() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        assert reach(port) == 0
+        assert sandbox.run(f"{SELF}:reach", {"port": port}, cage=CAGE) != 0
+
+
 @pytest.fixture
 def video(tmp_path: Path) -> Path:
     path = tmp_path / "in.mp4"
@@ -106,7 +139,9 @@ def video(tmp_path: Path) -> Path:
 
 def ingest(name: str, source: Path, into: Path, *, max_mib: int = 10, max_seconds: float = 20) -> Any:
     arguments = {"source": str(source), "into": str(into), "max_mib": max_mib, "max_seconds": max_seconds}
-    return sandbox.run(f"core.media.ingest:{name}", arguments, cage=Cage(), writable=[into.parent])
+    return sandbox.run(
+        f"core.media.ingest:{name}", arguments, cage=Cage(), readable=[source], writable=[into.parent]
+    )
 
 
 def test_a_video_is_taken_in(video: Path, tmp_path: Path) -> None:

@@ -32,10 +32,6 @@ class Blobs(Protocol):
         """Copy a private file into the public room; doing it twice is harmless."""
         ...
 
-    def drop(self, room: Room, prefix: str) -> None:
-        """Forget a file or everything under a prefix."""
-        ...
-
 
 class LocalBlobs:
     """Blobs in a folder of this machine."""
@@ -71,11 +67,3 @@ class LocalBlobs:
         # A crash before this line leaves nothing public; the step runs again.
         scratch.replace(target)
         return as_name
-
-    def drop(self, room: Room, prefix: str) -> None:
-        """Forget a file or everything under a prefix."""
-        target = self._at(room, prefix)
-        if target.is_dir():
-            shutil.rmtree(target)
-        else:
-            target.unlink(missing_ok=True)

@@ -240,15 +240,6 @@ class LogCheckpoint(SQLModel, table=True):
     at_ms: int = _ms()
 
 
-class Lease(SQLModel, table=True):
-    """Who does a thing that only one may do at a time."""
-
-    name: str = Field(primary_key=True)
-    holder: str
-    until_ms: int = _ms()
-    fence: int = 0
-
-
 class Outbox(SQLModel, table=True):
     """Hints to be sent to the queue; losing or doubling one is harmless."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 
 from core.errors import BadInput
 from core.shot import Limits, Shot
@@ -10,20 +10,6 @@ from core.shot import Limits, Shot
 MAX_PICTURE_SECONDS = 16.0
 """The longest clip with a generated picture, whatever the engine could do."""
 _MIN_SIDE = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Snapped:
-    """A shot as it was asked for and as the engine will render it."""
-
-    asked: Shot
-    got: Shot
-
-    @property
-    def changes(self) -> dict[str, tuple[object, object]]:
-        """Name every field that was moved: field -> (asked, got)."""
-        pairs = {f.name: (getattr(self.asked, f.name), getattr(self.got, f.name)) for f in fields(Shot)}
-        return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
 
 
 def frame_count(shot: Shot) -> int:

@@ -37,12 +37,3 @@ def test_no_name_leads_out(blobs: LocalBlobs, tmp_path: Path, name: str) -> None
         blobs.put("private", name, filled(tmp_path))
     with pytest.raises(NotFound):
         blobs.path("private", name)
-
-
-def test_dropping_a_prefix_forgets_everything_under_it(blobs: LocalBlobs, tmp_path: Path) -> None:
-    for number in range(3):
-        blobs.put("private", f"jobs/a/{number}", filled(tmp_path))
-    blobs.drop("private", "jobs/a")
-    blobs.drop("private", "jobs/a")
-    with pytest.raises(NotFound):
-        blobs.path("private", "jobs/a/0")

@@ -60,14 +60,6 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_identity_name"), ["name"], unique=False)
 
     op.create_table(
-        "lease",
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("holder", sa.String(), nullable=False),
-        sa.Column("until_ms", sa.BigInteger(), nullable=False),
-        sa.Column("fence", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("name"),
-    )
-    op.create_table(
         "logcheckpoint",
         sa.Column("size", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("root", sa.LargeBinary(), nullable=False),
@@ -115,10 +107,7 @@ def upgrade() -> None:
         sa.Column("secret_hash", sa.String(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("revoked", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["partner"],
-            ["partner.id"],
-        ),
+        sa.ForeignKeyConstraint(["partner"], ["partner.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("apikey", schema=None) as batch_op:
@@ -137,14 +126,8 @@ def upgrade() -> None:
         sa.Column("ends_ms", sa.BigInteger(), nullable=False),
         sa.Column("evidence_sha256", sa.String(), nullable=False),
         sa.Column("revoked_ms", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["identity"],
-            ["identity.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["partner"],
-            ["partner.id"],
-        ),
+        sa.ForeignKeyConstraint(["identity"], ["identity.id"]),
+        sa.ForeignKeyConstraint(["partner"], ["partner.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("consent", schema=None) as batch_op:
@@ -180,10 +163,7 @@ def upgrade() -> None:
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
         sa.Column("updated_ms", sa.BigInteger(), nullable=False),
         sa.Column("released_ms", sa.BigInteger(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["partner"],
-            ["partner.id"],
-        ),
+        sa.ForeignKeyConstraint(["partner"], ["partner.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("payload"),
     )
@@ -197,10 +177,7 @@ def upgrade() -> None:
         "subjectkey",
         sa.Column("identity", sa.String(), nullable=False),
         sa.Column("wrapped", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["identity"],
-            ["identity.id"],
-        ),
+        sa.ForeignKeyConstraint(["identity"], ["identity.id"]),
         sa.PrimaryKeyConstraint("identity"),
     )
     op.create_table(
@@ -213,10 +190,7 @@ def upgrade() -> None:
         sa.Column("tier", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["identity"],
-            ["identity.id"],
-        ),
+        sa.ForeignKeyConstraint(["identity"], ["identity.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("template", schema=None) as batch_op:
@@ -233,10 +207,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("about", sa.JSON(), nullable=False),
         sa.Column("created_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["partner"],
-            ["partner.id"],
-        ),
+        sa.ForeignKeyConstraint(["partner"], ["partner.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("upload", schema=None) as batch_op:
@@ -246,14 +217,8 @@ def upgrade() -> None:
         "consentuse",
         sa.Column("consent", sa.String(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["consent"],
-            ["consent.id"],
-        ),
-        sa.ForeignKeyConstraint(
-            ["job"],
-            ["job.id"],
-        ),
+        sa.ForeignKeyConstraint(["consent"], ["consent.id"]),
+        sa.ForeignKeyConstraint(["job"], ["job.id"]),
         sa.PrimaryKeyConstraint("consent", "job"),
     )
     op.create_table(
@@ -262,10 +227,7 @@ def upgrade() -> None:
         sa.Column("label", sa.String(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
         sa.Column("store", sa.LargeBinary(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["job"],
-            ["job.id"],
-        ),
+        sa.ForeignKeyConstraint(["job"], ["job.id"]),
         sa.PrimaryKeyConstraint("payload"),
     )
     with op.batch_alter_table("manifest", schema=None) as batch_op:
@@ -283,10 +245,7 @@ def upgrade() -> None:
         sa.Column("approve", sa.Boolean(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["job"],
-            ["job.id"],
-        ),
+        sa.ForeignKeyConstraint(["job"], ["job.id"]),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("job", "ruling", "reviewer"),
     )
@@ -303,10 +262,7 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("decision", sa.JSON(), nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["job"],
-            ["job.id"],
-        ),
+        sa.ForeignKeyConstraint(["job"], ["job.id"]),
         sa.PrimaryKeyConstraint("id"),
     )
     with op.batch_alter_table("ruling", schema=None) as batch_op:
@@ -358,7 +314,6 @@ def downgrade() -> None:
     op.drop_table("outbox")
     op.drop_table("logentry")
     op.drop_table("logcheckpoint")
-    op.drop_table("lease")
     with op.batch_alter_table("identity", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_identity_name"))
 

@@ -11,9 +11,11 @@ from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import console, generations, people, problems, public
+from api.uploads import Decoders
 from core.vault import secret_file
 from pipeline.tools import Tools
 
+DECODERS = 4
 MAX_JSON_BYTES = 256 * 1024
 _SESSION_SECONDS = 8 * 3600
 
@@ -26,6 +28,7 @@ def create_app(tools: Tools) -> FastAPI:
         description="The safety-and-provenance gate around generative video and audio.",
     )
     app.state.tools = tools
+    app.state.decoders = Decoders(DECODERS)
     problems.install(app, page=console.problem_page)
     for router in (generations.router, people.router, public.router, console.router):
         app.include_router(router)

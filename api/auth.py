@@ -10,6 +10,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from fastapi import Depends, Request
 from sqlmodel import Session
 
+from api.uploads import Decoders
 from core.clock import Clock, milliseconds, new_id
 from core.errors import BadInput, Forbidden, NotFound, Unauthenticated
 from core.tables import ApiKey, Partner, Reviewer
@@ -108,6 +109,13 @@ def _matches(hasher: PasswordHasher, stored: str, given: str) -> bool:
         return False
 
 
+def decoders_of(request: Request) -> Decoders:
+    """Give the places of this application in which untrusted files are decoded."""
+    decoders: Decoders = request.app.state.decoders
+    return decoders
+
+
+FreeDecoders = Annotated[Decoders, Depends(decoders_of)]
 GateTools = Annotated[Tools, Depends(tools_of)]
 CallingPartner = Annotated[str, Depends(calling_partner)]
 SignedIn = Annotated[Reviewer, Depends(signed_in)]

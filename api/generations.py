@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
@@ -14,7 +15,7 @@ from sqlmodel import Session, col, select
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import CallingPartner, GateTools
+from api.auth import CallingPartner, FreeDecoders, GateTools
 from api.problems import ANSWERS
 from api.schemas import (
     Cursor,
@@ -34,7 +35,7 @@ from core.clock import iso
 from core.errors import Conflict, NotFound
 from core.events import Event, Tag, record
 from core.state import FINAL, State
-from core.tables import AuditEvent, Job
+from core.tables import AuditEvent, Job, Upload
 from pipeline.intake import Ask, UploadKind, cancel, draft, submit, upload
 from pipeline.receipt import explained, explanation, receipt
 from pipeline.steps import judge_prompt
@@ -42,6 +43,7 @@ from pipeline.tools import Tools
 
 router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["generations"])
 POLL_SECONDS = 0.5
+_PATIENCE_SECONDS = 60.0
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
 IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 
@@ -50,13 +52,18 @@ IdempotencyKey = Annotated[str | None, Header(min_length=1, max_length=255)]
 async def post_upload(
     tools: GateTools,
     partner: CallingPartner,
+    decoders: FreeDecoders,
     kind: Annotated[UploadKind, Form()],
     file: Annotated[UploadFile, File()],
 ) -> UploadOut:
     """Take in a picture, a voice recording or a video; it is decoded once, in a sandbox."""
+
+    def taken_in(path: Path) -> Upload:
+        with decoders.one(wait_seconds=_PATIENCE_SECONDS):
+            return upload(tools, partner, kind, path, file.content_type or "application/octet-stream")
+
     async with stored(file, tools) as path:
-        mime = file.content_type or "application/octet-stream"
-        row = await run_in_threadpool(upload, tools, partner, kind, path, mime)
+        row = await run_in_threadpool(taken_in, path)
     with tools.store.session() as session:
         session.add(row)
         session.commit()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Response, UploadFile
@@ -11,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, gen
 from sqlmodel import col, func, select
 from starlette.concurrency import run_in_threadpool
 
-from api.auth import GateTools
+from api.auth import FreeDecoders, GateTools
 from api.problems import ANSWERS
 from api.uploads import stored
 from core.errors import NotFound
@@ -21,14 +22,22 @@ from pipeline.tools import Tools
 from pipeline.verification import report_json
 
 router = APIRouter(responses=ANSWERS, tags=["public"])
+_PATIENCE_SECONDS = 5.0
 _PUBLIC = re.compile(r"checkpoint|tile/(?:entries|\d{1,2})/(?:x\d{3}/){0,6}\d{3}(?:\.p/\d{1,3})?", re.ASCII)
 
 
 @router.post("/v1/verify")
-async def post_verify(tools: GateTools, file: Annotated[UploadFile, File()]) -> dict[str, Any]:
+async def post_verify(
+    tools: GateTools, decoders: FreeDecoders, file: Annotated[UploadFile, File()]
+) -> dict[str, Any]:
     """Say whether a file came from here and whether it was changed; nothing of it is kept."""
+
+    def verified(path: Path) -> dict[str, Any]:
+        with decoders.one(wait_seconds=_PATIENCE_SECONDS):
+            return report_json(tools.verify_untrusted(path))
+
     async with stored(file, tools) as path:
-        return report_json(await run_in_threadpool(tools.verify_untrusted, path))
+        return await run_in_threadpool(verified, path)
 
 
 @router.get(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from fastapi import UploadFile
 
-from core.errors import BadMedia
+from core.errors import BadMedia, TooMany
 from pipeline.tools import Tools
 
 _CHUNK = 1 << 20
@@ -33,3 +34,20 @@ async def stored(file: UploadFile, tools: Tools) -> AsyncIterator[Path]:
         if size == 0:
             raise BadMedia("The file is empty.")
         yield path
+
+
+class Decoders:
+    """A few children that decode untrusted files at a time; whoever finds none free is asked to come back."""
+
+    def __init__(self, at_once: int) -> None:
+        self._free = threading.BoundedSemaphore(at_once)
+
+    @contextmanager
+    def one(self, *, wait_seconds: float) -> Iterator[None]:
+        """Take a place for as long as the block lasts; raises `TooMany` when none gets free in time."""
+        if not self._free.acquire(timeout=wait_seconds):
+            raise TooMany("Many files are being read at the moment; try again in a few seconds.")
+        try:
+            yield
+        finally:
+            self._free.release()

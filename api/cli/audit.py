@@ -76,16 +76,19 @@ def proof(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help=f"File to write; usually *{SUFFIX}.")
     ] = None,
+    as_json: Json = False,
 ) -> None:
     """Write the inclusion proof of one entry (C2SP tlog-proof)."""
     with told():
         tools = local.open_tools()
         tools.integrate()
         text = prove(_folder(tools), _key(tools).vkey, index).render()
-    if out is None:
-        typer.echo(text, nl=False)
-    else:
+    if out is not None:
         out.write_text(text)
+    if as_json:
+        answer({"index": index, "proof": text, "out": out}, "", as_json=True)
+    elif out is None:
+        typer.echo(text, nl=False)
 
 
 @app.command()

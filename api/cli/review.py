@@ -84,6 +84,7 @@ def add(
         str,
         typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="At least 12 characters."),
     ],
+    as_json: Json = False,
 ) -> None:
     """Register a reviewer for the console, or change a password."""
     with told():
@@ -91,7 +92,7 @@ def add(
         with tools.store.session() as session:
             add_reviewer(session, name, password)
             session.commit()
-    answer({}, f"{name} can sign in to the console.", as_json=False)
+    answer({"reviewer": name}, f"{name} can sign in to the console.", as_json=as_json)
 
 
 def _decided(clip: str, verdict: Verdict, reason: str, reviewer: str, *, as_json: bool) -> None:

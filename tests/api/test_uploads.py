@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
 from collections.abc import Callable
@@ -13,9 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
+from api.app import DECODERS
+from api.uploads import Decoders
+from core.errors import BadMedia, TooMany
 from core.media.write import Delivery
 from core.tables import Upload
-from tests.api.world import World
+from tests.api.world import World, make_world
+from tests.conftest import ManualClock
 
 
 @cache
@@ -129,3 +134,36 @@ def test_a_file_over_the_limit_is_refused(world: World, tmp_path: Path) -> None:
 
 def test_a_kind_there_is_not_is_refused(world: World) -> None:
     assert _post(world, "hologram", png()).json()["code"] == "bad_input"
+
+
+def test_few_files_are_read_at_a_time_and_the_rest_is_asked_to_come_back() -> None:
+    decoders = Decoders(2)
+    with contextlib.ExitStack() as places:
+        for _ in range(2):
+            places.enter_context(decoders.one(wait_seconds=0))
+        with pytest.raises(TooMany, match="try again"):
+            places.enter_context(decoders.one(wait_seconds=0.01))
+    with decoders.one(wait_seconds=0):
+        pass
+
+
+def test_a_place_is_free_again_after_a_bad_file() -> None:
+    decoders = Decoders(1)
+    for _ in range(3):
+        with pytest.raises(BadMedia), decoders.one(wait_seconds=0):
+            raise BadMedia
+
+
+def test_the_verifier_says_that_it_is_busy(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.public._PATIENCE_SECONDS", 0.01)
+    world = make_world(tmp_path, clock)
+    files = {"file": ("a.mp4", b"x", "video/mp4")}
+    decoders = world.client.app.state.decoders
+    with contextlib.ExitStack() as places:
+        for _ in range(DECODERS):
+            places.enter_context(decoders.one(wait_seconds=0))
+        busy = world.client.post("/v1/verify", files=files)
+    assert (busy.status_code, busy.json()["code"]) == (429, "too_many")
+    assert world.client.post("/v1/verify", files=files).status_code != 429

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,6 +46,8 @@ def up() -> None:
     with told():
         tools = local.open_tools()
     settings = tools.settings
+    # uvicorn ends by raising the signal again; as an exit it unwinds, and the workers end with us.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.GOOD))
     with supervised(settings.workers):
         uvicorn.run(create_app(tools), host=settings.host, port=settings.port, log_level="warning")
 

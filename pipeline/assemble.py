@@ -30,8 +30,6 @@ from provenance.manifest import sign
 from provenance.mark import mark
 from safety.prompt import PromptReader, ProtectedName
 
-_DOUBLES = {"engine": {"sandbox": "procedural pictures and sounds, no generative model"}}
-
 
 def assemble(settings: Settings) -> Tools:
     """Open database, keys, policies and models; raises `Unavailable` when a key or the pack is broken."""
@@ -105,7 +103,6 @@ def _signing_keys(settings: Settings, folder: Path, clock: SystemClock) -> Signi
 
 
 def _doubles(settings: Settings) -> dict[str, str]:
-    doubles = {"engine": _DOUBLES["engine"]["sandbox"]} if settings.engine == "sandbox" else {}
-    if settings.signing_chain is None:
-        doubles["signing"] = "a development certificate authority that nobody else trusts"
-    return doubles
+    if settings.signing_chain is not None:
+        return {}
+    return {"signing": "a development certificate authority that nobody else trusts"}

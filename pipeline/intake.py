@@ -22,6 +22,7 @@ from core.state import CANCELLABLE, FINAL, State
 from core.store import job as find_job
 from core.store import move
 from core.tables import IdempotencyKey, Identity, Job, Outbox, Partner, Upload
+from generation.engines import DOUBLES
 from pipeline.steps import scratch_folder
 from pipeline.tools import Tools
 from safety.prompt import checked_text
@@ -202,10 +203,15 @@ def _checked(session: Session, tools: Tools, partner: Partner, ask: Ask) -> Job:
         prompt=prompt,
         ask=asked,
         payload=f"{secrets.randbits(64):016x}",
-        got={"sandbox": sandbox.kind(), "doubles": dict(tools.doubles)},
+        got={"sandbox": sandbox.kind(), "doubles": _doubles(tools, str(asked["engine"]))},
         created_ms=now_ms,
         updated_ms=now_ms,
     )
+
+
+def _doubles(tools: Tools, engine: str) -> dict[str, str]:
+    """Name the development doubles that this request meets: the installation's, and the engine it asked for."""
+    return dict(tools.doubles) | ({"engine": DOUBLES[engine]} if engine in DOUBLES else {})
 
 
 def _check_measures(ask: Ask, tools: Tools) -> None:

@@ -57,4 +57,4 @@ class Tools:
     version: str
     """Of Greenlight, for manifests and receipts."""
     doubles: Mapping[str, str]
-    """Development doubles in use and what they stand for; the receipt names them."""
+    """Development doubles of this installation and what they stand for; a request adds its engine."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import shutil
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from pipeline.tools import Tools
 from pipeline.worker import holder_name
 
 LOCAL_PARTNER = "local"
+_RETRY_SECONDS = 0.5
 _STATES = ("received", "admitted", "generated", "cleared", "marked", "signed", "recorded", "released")
 
 
@@ -87,14 +89,7 @@ def see_through(tools: Tools, job_id: str, title: str) -> Job:
                 return job
             if advance(tools, holder, job_id) is None:
                 progress.update(task, state=f"waits: {job.problem or ''}"[:40])
-                tools_wait()
-
-
-def tools_wait() -> None:
-    """Wait a moment for a request that has to be tried again."""
-    import time
-
-    time.sleep(0.5)
+                time.sleep(_RETRY_SECONDS)
 
 
 def look(tools: Tools, job_id: str) -> Job:

@@ -9,6 +9,8 @@ from core.errors import BadInput
 from core.media.clip import Clip
 from core.shot import Checkpoint, Limits, Shot, Tick
 
+DOUBLES = {"sandbox": "procedural pictures and sounds, no generative model"}
+"""Engines that stand in for a model, and what they are; the receipt says so."""
 ENGINES = ("sandbox", "diffusion_video", "diffusion_audio")
 
 

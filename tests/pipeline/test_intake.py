@@ -217,3 +217,15 @@ def test_only_what_is_released_can_be_withdrawn(tools: Tools) -> None:
     with pytest.raises(Conflict):
         withdrawn()
     assert tags(tools, job).count("clip:withdrawn") == 1
+
+
+@pytest.mark.parametrize(("engine", "double"), [("sandbox", True), ("diffusion_video", False)])
+def test_a_stand_in_for_a_model_is_named_whatever_the_default_is(
+    tmp_path: Path, clock: ManualClock, engine: str, double: bool
+) -> None:
+    tools = make_tools(tmp_path, clock, doubles={"signing": "a development authority"})
+    add_partner(tools.store)
+    with tools.store.session() as session:
+        job, _ = submit(session, tools, "acme", Ask(prompt="Waves at dawn", engine=engine))
+    assert ("engine" in job.got["doubles"]) is double
+    assert "signing" in job.got["doubles"]

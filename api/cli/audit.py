@@ -141,11 +141,15 @@ def bundle(
 def run(
     suite: Annotated[str, typer.Argument(help="Name of the suite, such as log-tamper.")],
     quick: Annotated[bool, typer.Option("--quick", help="A small sample.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    data: Annotated[
+        Path | None, typer.Option("--data", "--clips", help="Folder of clips or other data.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run a preemptive suite against this code; exit 1 when it falls short."""
     with told():
-        result = run_suite(suite, quick=quick)
+        result = run_suite(suite, quick=quick, seed=seed, data=data)
     answer(json.loads(result.json()), result.markdown(), as_json=as_json)
     raise typer.Exit(Exit.GOOD if result.passed else Exit.REFUSED)
 

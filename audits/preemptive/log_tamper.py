@@ -24,7 +24,7 @@ from audits.log.format import (
     render_hashes,
 )
 from audits.log.tree import grow, leaf_hash, over_tiles
-from audits.preemptive.result import Cell
+from audits.preemptive.result import Row
 from core.errors import LogCorrupt
 
 Files = dict[str, bytes]
@@ -52,7 +52,7 @@ Attack = Callable[[_Bench], Mapping[str, bytes | None]]
 Look = Callable[[Path], bool]
 
 
-def log_tamper(seed: int, *, quick: bool) -> tuple[Mapping[str, Cell], ...]:
+def log_tamper(seed: int, *, quick: bool, data: Path | None = None) -> tuple[Row, ...]:  # noqa: ARG001  # makes its own
     """Attack a log of 600 entries (quick: 300) 400 times (quick: 25) in each way."""
     size, trials = (300, 25) if quick else (600, 400)
     dice = random.Random(seed)
@@ -68,7 +68,7 @@ def log_tamper(seed: int, *, quick: bool) -> tuple[Mapping[str, Cell], ...]:
     return (*rows, _row("control: entry, check blind to entries", trials, blind, passed=blind < trials))
 
 
-def _row(attack: str, trials: int, detected: int, *, passed: bool) -> Mapping[str, Cell]:
+def _row(attack: str, trials: int, detected: int, *, passed: bool) -> Row:
     return {"attack": attack, "trials": trials, "detected": detected, "passed": passed}
 
 

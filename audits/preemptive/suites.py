@@ -2,39 +2,76 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
+import time
 from collections.abc import Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Protocol
 
 from audits.preemptive.log_tamper import log_tamper
-from audits.preemptive.result import Cell, SuiteResult
+from audits.preemptive.result import Row, SuiteResult
 from core.clock import Clock, SystemClock
-from core.errors import NotFound
+from core.errors import BadInput, NotFound
+from core.models import file_sha256
+
+_PACKAGES = (
+    "greenlight",
+    "av",
+    "c2pa-python",
+    "cryptography",
+    "numpy",
+    "onnxruntime",
+    "opencv-python-headless",
+    "torch",
+)
 
 
 class Suite(Protocol):
-    """A reproducible attack: the same seed gives the same rows."""
+    """A reproducible attack: the same seed, code and data give the same rows."""
 
-    def __call__(self, seed: int, *, quick: bool) -> tuple[Mapping[str, Cell], ...]:
-        """Run and return one row per attack."""
+    def __call__(self, seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
+        """Run and return one row per attack; `data` is a folder of clips or other named data, where one is given."""
         ...
 
 
 SUITES: Mapping[str, Suite] = {"log-tamper": log_tamper}
 
 
-def run(name: str, *, quick: bool = False, seed: int = 0, clock: Clock | None = None) -> SuiteResult:
-    """Run a suite by name; `quick` takes seconds. NotFound when there is no such suite."""
+def run(
+    name: str, *, quick: bool = False, seed: int = 0, data: Path | None = None, clock: Clock | None = None
+) -> SuiteResult:
+    """Run a suite by name; `quick` takes seconds.
+
+    NotFound when there is no such suite, BadInput when `data` is no folder with files.
+    """
     if name not in SUITES:
         raise NotFound(f"There is no suite {name}; there are: {', '.join(SUITES)}.")
-    rows = SUITES[name](seed, quick=quick)
-    now = (clock or SystemClock()).now()
-    environment = {
-        "python": platform.python_version(),
-        "machine": platform.machine(),
-        "cryptography": version("cryptography"),
-        "seed": str(seed),
-        "quick": str(quick),
-    }
-    return SuiteResult(name=name, dated=now.isoformat(timespec="seconds"), environment=environment, rows=rows)
+    named = {} if data is None else _digests(data)
+    start = time.perf_counter()
+    rows = SUITES[name](seed, quick=quick, data=data)
+    return SuiteResult(
+        name=name,
+        dated=(clock or SystemClock()).now().isoformat(timespec="seconds"),
+        quick=quick,
+        seed=seed,
+        environment=_environment(),
+        rows=rows,
+        data=named,
+        elapsed_s=round(time.perf_counter() - start, 1),
+    )
+
+
+def _environment() -> dict[str, str]:
+    about = {"python": platform.python_version(), "machine": platform.machine()}
+    return about | {package: version(package) for package in _PACKAGES}
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """Name the data by one SHA-256 over the names and digests of its files."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    if not files:
+        raise BadInput(f"There is no data in {folder}.")
+    listed = "".join(f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    return {f"{folder.name} ({len(files)} files)": hashlib.sha256(listed.encode()).hexdigest()}

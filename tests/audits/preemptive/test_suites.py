@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from audits.preemptive import log_tamper
-from audits.preemptive.result import SuiteResult
-from audits.preemptive.suites import run
-from core.errors import NotFound
+from audits.preemptive.result import Better, Row, SuiteResult, counted
+from audits.preemptive.suites import _digests, run
+from core.errors import BadInput, NotFound
 
 
 def test_every_tampering_is_detected_and_the_control_is_not(clock: Any) -> None:
@@ -19,7 +23,8 @@ def test_every_tampering_is_detected_and_the_control_is_not(clock: Any) -> None:
     assert all(row["detected"] == row["trials"] == 25 for row in attacks)
     assert control["detected"] == 0
     assert result.dated == "2026-11-23T00:00:00+00:00"
-    assert run("log-tamper", quick=True, clock=clock) == result
+    again = run("log-tamper", quick=True, clock=clock)
+    assert replace(again, elapsed_s=result.elapsed_s) == result
 
 
 def test_a_check_that_looks_away_fails_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,10 +36,61 @@ def test_a_check_that_looks_away_fails_the_suite(monkeypatch: pytest.MonkeyPatch
 
 def test_a_result_reads_well() -> None:
     row = {"attack": "a", "trials": 1, "passed": True}
-    result = SuiteResult(name="n", dated="2026-11-23", environment={"python": "3"}, rows=(row,))
+    result = made((row,))
     assert json.loads(result.json())["passed"] is True
     assert "| attack | trials | passed |\n| --- | --- | --- |\n| a | 1 | True |" in result.markdown()
-    assert not SuiteResult(name="n", dated="", environment={}, rows=()).passed
+    assert not made(()).passed
+
+
+def made(rows: tuple[Row, ...]) -> SuiteResult:
+    return SuiteResult(
+        name="n",
+        dated="2026-11-23",
+        quick=True,
+        seed=7,
+        environment={"python": "3"},
+        rows=rows,
+        data={"d": "ab"},
+    )
+
+
+@settings(deadline=None)  # the first example imports scipy
+@given(st.integers(0, 50), st.integers(1, 50), st.floats(0, 1), st.sampled_from(["high", "low"]))
+def test_a_result_can_be_read_again(hits: int, more: int, reach: float, better: Better) -> None:
+    result = made((counted("a", hits, hits + more, reach=reach, better=better),))
+    assert SuiteResult.parse(result.json()) == result
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"passed": true}', '{"passed": true, "rows": 3}'])
+def test_what_is_no_result_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        SuiteResult.parse(text)
+
+
+def test_a_rate_carries_its_wilson_interval() -> None:
+    row = counted("a", 8, 10, reach=0.8)
+    # Wilson (1927), z = 1.96: (p + z2/2n ± z·sqrt(p(1-p)/n + z2/4n2)) / (1 + z2/n)
+    assert (row["low"], row["high"]) == (pytest.approx(0.4902, abs=1e-4), pytest.approx(0.9433, abs=1e-4))
+    assert row["passed"]
+    assert not counted("a", 7, 10, reach=0.8)["passed"]
+    assert counted("a", 0, 10, reach=0.0, better="low")["passed"]
+    assert not counted("a", 1, 10, reach=0.0, better="low")["passed"]
+
+
+@pytest.mark.parametrize("better", ["high", "low"])
+def test_nothing_tried_is_not_passed(better: Better) -> None:
+    assert not counted("a", 0, 0, reach=0.0, better=better)["passed"]
+
+
+def test_data_is_named_by_its_digest(tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    with pytest.raises(BadInput, match="no data"):
+        run("log-tamper", quick=True, data=tmp_path / "clips")
+    (tmp_path / "clips" / "a.bin").write_bytes(b"a")
+    (before,) = _digests(tmp_path / "clips").values()
+    (tmp_path / "clips" / "a.bin").write_bytes(b"b")
+    (after,) = _digests(tmp_path / "clips").values()
+    assert before != after
 
 
 def test_an_unknown_suite_is_named() -> None:

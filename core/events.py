@@ -53,6 +53,7 @@ class Tag(StrEnum):
     IDENTITY_ENROLLED = "identity:enrolled"
     IDENTITY_ERASED = "identity:erased"
     AUDIT_QUERIED = "audit:queried"
+    AUDIT_RAN = "audit:ran"
     KEY_CREATED = "key:created"
     JOB_RECLAIMED = "job:reclaimed"
 

@@ -41,6 +41,12 @@ class Settings(BaseSettings):
     signing_key: Path | None = Field(None, description="PEM key of the signing certificate")
     signing_roots: Path | None = Field(None, description="PEM roots that our own manifests must chain to")
     log_origin: str = Field("greenlight.invalid/log", description="origin line of the audit log")
+    audit_schedule: str = Field(
+        "", description="preemptive suites and the hours between their runs: `SUITE=HOURS, …`"
+    )
+    audit_required: str = Field(
+        "", description="suites that code, pack and models must have passed, else requests are held"
+    )
     sandbox_memory_mib: int = Field(6144, description="address space of a decoding child")
     sandbox_seconds: int = Field(120, description="CPU seconds of a decoding child")
 

@@ -240,6 +240,21 @@ class LogCheckpoint(SQLModel, table=True):
     at_ms: int = _ms()
 
 
+class AuditRun(SQLModel, table=True):
+    """One run of a preemptive suite; `subject` is the digest of the code, pack and models that it tested."""
+
+    __table_args__ = (Index("auditrun_newest", "suite", "at_ms"),)
+
+    id: str = Field(primary_key=True)
+    suite: str
+    quick: bool
+    subject: str
+    passed: bool
+    result: str
+    """As `audits.preemptive.result.SuiteResult.json` wrote it."""
+    at_ms: int = _ms()
+
+
 class Outbox(SQLModel, table=True):
     """Hints to be sent to the queue; losing or doubling one is harmless."""
 

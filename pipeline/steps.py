@@ -28,7 +28,7 @@ from core.shot import Reference, Shot, Tick
 from core.state import State
 from core.tables import Job, Upload
 from generation.grid import snap
-from pipeline import people, rulings
+from pipeline import audits, people, rulings
 from pipeline.consents import Kind
 from pipeline.screening import Sighting, sightings
 from pipeline.tools import Tools
@@ -61,8 +61,10 @@ def admit(job: Job, tools: Tools, tick: Tick) -> Done:
 
 
 def judge_prompt(job: Job, tools: Tools) -> Decision:
-    """Decide on a prompt; a gate that cannot read it holds it."""
+    """Decide on a prompt; a gate that cannot read it, or was not audited as it must be, holds it."""
     with tools.store.reading() as session:
+        if missing := audits.lacking(session, tools):
+            return rulings.fault("prompt", tools.pack, f"It has yet to pass an audit: {', '.join(missing)}.")
         try:
             reading = tools.read_prompt(session, job.prompt, _modality(job))
         except Unavailable as error:

@@ -1,4 +1,4 @@
-"""Query the audit log, prove and check it, bundle evidence, run preemptive suites."""
+"""Query the audit log, prove and check it, bundle evidence."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli import local
+from api.cli import local, suites
 from api.cli.show import Exit, Json, answer, told
 from audits.bundle import write_bundle
 from audits.log.check import check as check_log
 from audits.log.format import parse_verifier_key
 from audits.log.proof import SUFFIX, prove
 from audits.log.writer import log_key
-from audits.preemptive.suites import run as run_suite
 from audits.queries import csv_lines, events, json_lines
 from core.errors import BadInput
 from core.events import Event, Tag, record
 from pipeline.tools import Tools
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
+suites.add_to(app)
 Folder = Annotated[
     Path | None, typer.Option("--log", help="Folder of the public log files; empty: this installation's.")
 ]
@@ -135,23 +135,6 @@ def bundle(
         with tools.store.reading() as session:
             count = write_bundle(session, _folder(tools), _key(tools).vkey, clip, out, papers=papers)
     answer({"out": str(out), "events": count}, f"{out}: {count} events", as_json=as_json)
-
-
-@app.command()
-def run(
-    suite: Annotated[str, typer.Argument(help="Name of the suite, such as log-tamper.")],
-    quick: Annotated[bool, typer.Option("--quick", help="A small sample.")] = False,
-    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    data: Annotated[
-        Path | None, typer.Option("--data", "--clips", help="Folder of clips or other data.")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Run a preemptive suite against this code; exit 1 when it falls short."""
-    with told():
-        result = run_suite(suite, quick=quick, seed=seed, data=data)
-    answer(json.loads(result.json()), result.markdown(), as_json=as_json)
-    raise typer.Exit(Exit.GOOD if result.passed else Exit.REFUSED)
 
 
 def _folder(tools: Tools) -> Path:

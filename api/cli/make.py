@@ -13,10 +13,11 @@ from api.cli import local
 from api.cli.show import Exit, Json, answer, decision_lines, told
 from core.state import State
 from core.tables import Job
+from pipeline.audits import schedule
 from pipeline.intake import Ask, draft
 from pipeline.receipt import explained
 from pipeline.steps import judge_prompt
-from pipeline.supervise import supervised
+from pipeline.supervise import AUDITOR, supervised
 from pipeline.tools import Tools
 
 Prompt = Annotated[str, typer.Argument(help="What to make, in words.")]
@@ -45,10 +46,11 @@ def up() -> None:
 
     with told():
         tools = local.open_tools()
+        auditors = 1 if schedule(tools.settings.audit_schedule) else 0
     settings = tools.settings
     # uvicorn ends by raising the signal again; as an exit it unwinds, and the workers end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.GOOD))
-    with supervised(settings.workers):
+    with supervised(settings.workers), supervised(auditors, AUDITOR):
         uvicorn.run(create_app(tools), host=settings.host, port=settings.port, log_level="warning")
 
 

@@ -60,7 +60,7 @@ class SuiteResult:
 
     def json(self) -> str:
         """Render for machines."""
-        return json.dumps(asdict(self) | {"passed": self.passed}, indent=2, sort_keys=True) + "\n"
+        return json.dumps(asdict(self) | {"passed": self.passed}, indent=2) + "\n"
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -1,0 +1,51 @@
+"""Preemptive suites from the command line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from api.cli import app
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    environment = {
+        "GREENLIGHT_DATA_DIR": str(tmp_path),
+        "GREENLIGHT_AUDIT_REQUIRED": "log-tamper",
+        "GREENLIGHT_AUDIT_SCHEDULE": "",
+    }
+
+    def call(*words: str) -> Result:
+        return CliRunner().invoke(app, ["audit", *words], env=environment)
+
+    return call
+
+
+def test_a_run_is_reported_kept_and_logged(run: Any) -> None:
+    assert run("runs").exit_code == 1
+    ran = run("run", "log-tamper", "--quick", "--json")
+    assert ran.exit_code == 0
+    value = json.loads(ran.stdout)
+    assert value["passed"]
+    assert Path(value["report"]).read_text().startswith("# log-tamper: passed")
+    listed = json.loads(run("runs", "--json").stdout)
+    assert [one["run"] for one in listed["runs"]] == [value["run"]]
+    # A quick run is no proof: the suite is still lacking.
+    assert listed["lacking"] == ["log-tamper"]
+    (event,) = [json.loads(line) for line in run("query", "--tag", "audit:ran", "--json").stdout.splitlines()]
+    assert event["leaf"]["facts"]["run"] == value["run"]
+
+
+def test_nothing_is_due_without_a_schedule(run: Any) -> None:
+    due = run("due", "--json")
+    assert (due.exit_code, json.loads(due.stdout)) == (0, [])
+
+
+@pytest.mark.parametrize("words", [("run", "no-such"), ("run", "log-tamper", "--data", "no-such-folder")])
+def test_what_cannot_run_is_said(run: Any, words: tuple[str, ...]) -> None:
+    assert run(*words).exit_code == 2

@@ -11,7 +11,8 @@ from sqlmodel import Session, col, select
 
 from audits.log.format import open_checkpoint
 from audits.log.proof import prove, read_leaf, verify_proof
-from audits.log.writer import LogKey, index_of
+from audits.log.signing import LogKey
+from audits.log.writer import index_of
 from core.clock import iso
 from core.state import State
 from core.store import Store

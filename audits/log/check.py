@@ -1,4 +1,4 @@
-"""Re-derive a whole log from its public bytes, in constant memory, trusting only the verifier key.
+"""Re-derive a whole log from its public bytes, in constant memory, trusting only the verifier.
 
 This is the auditor's side: it imports the format and the tree, and nothing that writes. Every file is
 compared with its neighbours: an entry with its leaf hash, a tile with the hash of it one level up, the top
@@ -14,7 +14,7 @@ from pathlib import Path
 from audits.log.format import (
     TILE_WIDTH,
     Tile,
-    VerifierKey,
+    Verifier,
     cut_bundle,
     read_checkpoint,
     read_stored,
@@ -52,10 +52,10 @@ class _Findings:
             self.entries.append(entry)
 
 
-def check(folder: Path, vkey: VerifierKey) -> CheckReport:
+def check(folder: Path, verifier: Verifier) -> CheckReport:
     """Compare every public byte of the log with the rest of it and with the signed checkpoint."""
     try:
-        head, _ = read_checkpoint(folder, vkey)
+        head, _ = read_checkpoint(folder, verifier)
     except LogCorrupt as error:
         return CheckReport(0, (f"checkpoint: {error.message}",))
     found = _Findings()

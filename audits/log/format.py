@@ -1,8 +1,8 @@
 """The public bytes of the log: paths, entry bundles, signed notes, checkpoints and verifier keys.
 
-Written after C2SP tlog-tiles, tlog-checkpoint and signed-note. Everything here is pure and strict: what a
-parser accepts, the renderer gives back byte for byte, and anything else raises LogCorrupt. Standard library
-and `cryptography` only, because the offline auditor carries this file.
+Written after C2SP tlog-tiles, tlog-checkpoint, signed-note and tlog-cosignature. Everything here is pure and
+strict: what a parser accepts, the renderer gives back byte for byte, and anything else raises LogCorrupt.
+Standard library and `cryptography` only, because the offline auditor carries this file.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PublicKey
 
 from core.errors import LogCorrupt
 
@@ -28,6 +30,12 @@ MAX_LEVEL = 63
 MAX_NOTE = 1_000_000
 MAX_SIGNATURES = 100
 ED25519 = b"\x01"
+"""A signature of a note's text by a log (signed-note, "Signature types")."""
+COSIGNATURE = b"\x04"
+"""A timestamped Ed25519 cosignature of a checkpoint by a witness (tlog-cosignature)."""
+ML_DSA_44 = b"\x06"
+"""A timestamped ML-DSA-44 cosignature, by a witness or by the log itself (tlog-cosignature)."""
+PUBLIC_SIZES = {ED25519: 32, COSIGNATURE: 32, ML_DSA_44: 1312}
 
 _PATH = re.compile(
     r"tile/(?P<level>entries|0|[1-9][0-9]?)/(?P<index>(?:x[0-9]{3}/){0,6}[0-9]{3})(?:\.p/(?P<width>[1-9][0-9]{0,2}))?"
@@ -216,106 +224,129 @@ def _parse_signature(line: str) -> Signature:
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """An Ed25519 public key (32 bytes) with the name it signs under; rendered as a "vkey"."""
+    """A public key of a log or a witness with the name it signs under; rendered as a "vkey".
+
+    `kind` is the signature type: ED25519, COSIGNATURE or ML_DSA_44.
+    """
 
     name: str
     public: bytes
+    kind: bytes = ED25519
 
     @property
     def key_id(self) -> bytes:
-        """The first four bytes of SHA-256(name, newline, 0x01, public key)."""
-        return hashlib.sha256(self.name.encode() + b"\n" + ED25519 + self.public).digest()[:4]
+        """The first four bytes of SHA-256(name, newline, kind, public key)."""
+        return hashlib.sha256(self.name.encode() + b"\n" + self.kind + self.public).digest()[:4]
 
     def render(self) -> str:
         """Give the key as `name+id+base64`."""
-        return f"{self.name}+{self.key_id.hex()}+{encode64(ED25519 + self.public)}"
+        return f"{self.name}+{self.key_id.hex()}+{encode64(self.kind + self.public)}"
+
+    def signed(self, note: Note) -> bool:
+        """Tell whether this key signed the note; a signature of this key that is wrong raises LogCorrupt."""
+        mine = [s.blob for s in note.signatures if (s.name, s.key_id) == (self.name, self.key_id)]
+        try:
+            for blob in mine:
+                self._check(blob, note.text)
+        except (InvalidSignature, ValueError) as error:
+            raise LogCorrupt(f"the signature of {self.name} on the note is wrong") from error
+        return bool(mine)
+
+    def _check(self, blob: bytes, text: str) -> None:
+        if self.kind == ED25519:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(blob, text.encode())
+            return
+        message = cosigned(self.kind, self.name, int.from_bytes(blob[:8], "big"), text)
+        if self.kind == COSIGNATURE:
+            Ed25519PublicKey.from_public_bytes(self.public).verify(blob[8:], message)
+        else:
+            MLDSA44PublicKey.from_public_bytes(self.public).verify(blob[8:], message)
 
     def verify(self, note: str) -> str:
         """Return the text of a note that this key signed; raise LogCorrupt otherwise."""
         parsed = parse_note(note)
-        mine = [s for s in parsed.signatures if (s.name, s.key_id) == (self.name, self.key_id)]
-        if not mine:
+        if not self.signed(parsed):
             raise LogCorrupt(f"the note is not signed by {self.name}")
-        try:
-            for signature in mine:
-                Ed25519PublicKey.from_public_bytes(self.public).verify(signature.blob, parsed.text.encode())
-        except (InvalidSignature, ValueError) as error:
-            raise LogCorrupt(f"the signature of {self.name} on the note is wrong") from error
         return parsed.text
+
+
+class Verifier(Protocol):
+    """Whom a reader believes about one log: a key of it, or a policy of keys and witnesses."""
+
+    @property
+    def name(self) -> str:
+        """The origin of the log."""
+        ...
+
+    def verify(self, note: str) -> str:
+        """Return the text of a note that is to be believed; raise LogCorrupt otherwise."""
+        ...
+
+
+def cosigned(kind: bytes, name: str, at_s: int, text: str) -> bytes:
+    """Give the message that a cosignature of a checkpoint signs (tlog-cosignature, "signed message").
+
+    `name` is the cosigner's and `at_s` the time in seconds since 1970; 0 makes no statement about time.
+    """
+    if at_s >= 1 << 63:
+        raise LogCorrupt("a cosignature's time is past 2^63 seconds")
+    if kind == COSIGNATURE:
+        return f"cosignature/v1\ntime {at_s}\n{text}".encode()
+    head = parse_checkpoint(text)
+    return b"".join(
+        (
+            b"subtree/v1\n\x00",
+            _prefixed(name),
+            struct.pack(">Q", at_s),
+            _prefixed(head.origin),
+            struct.pack(">QQ", 0, head.size),
+            head.root,
+        )
+    )
+
+
+def _prefixed(name: str) -> bytes:
+    data = name.encode()
+    if not 1 <= len(data) <= 255:
+        raise LogCorrupt("a name that is signed has 1 to 255 bytes")
+    return bytes([len(data)]) + data
 
 
 def parse_verifier_key(text: str) -> VerifierKey:
     """Read a verifier key `name+id+base64`; raise LogCorrupt when its id is not its own."""
-    key = VerifierKey(*_parse_key(text, "the verifier key"))
-    if key.render() != text:
+    name, kind, public = parse_key(text, "the verifier key")
+    key = VerifierKey(name, public, kind)
+    if len(public) != PUBLIC_SIZES[kind] or key.render() != text:
         raise LogCorrupt("the verifier key does not match its id")
     return key
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class SigningKey:
-    """An Ed25519 private key (seed of 32 bytes) with the name it signs under."""
-
-    name: str
-    seed: bytes
-
-    @property
-    def vkey(self) -> VerifierKey:
-        """The key that verifies what this one signs."""
-        return VerifierKey(self.name, self._private.public_key().public_bytes_raw())
-
-    @property
-    def _private(self) -> Ed25519PrivateKey:
-        return Ed25519PrivateKey.from_private_bytes(self.seed)
-
-    def render(self) -> str:
-        """Give the secret as `PRIVATE+KEY+name+id+base64`, the form Go's note package keeps keys in."""
-        return f"PRIVATE+KEY+{self.name}+{self.vkey.key_id.hex()}+{encode64(ED25519 + self.seed)}"
-
-    def sign(self, text: str) -> str:
-        """Sign a text that ends in a newline and return the note."""
-        signature = Signature(self.name, self.vkey.key_id, self._private.sign(text.encode()))
-        note = Note(text, (signature,)).render()
-        if parse_note(note).text != text:
-            raise LogCorrupt("this text cannot be told from its signatures")
-        return note
-
-
-def open_checkpoint(note: str, vkey: VerifierKey) -> Checkpoint:
-    """Return the checkpoint of a note that the log's own key signed; raise LogCorrupt otherwise."""
-    checkpoint = parse_checkpoint(vkey.verify(note))
-    if checkpoint.origin != vkey.name:
-        raise LogCorrupt(f"the checkpoint is of the log {checkpoint.origin}, not of {vkey.name}")
+def open_checkpoint(note: str, verifier: Verifier) -> Checkpoint:
+    """Return the checkpoint of a note that the log signed; raise LogCorrupt otherwise."""
+    checkpoint = parse_checkpoint(verifier.verify(note))
+    if checkpoint.origin != verifier.name:
+        raise LogCorrupt(f"the checkpoint is of the log {checkpoint.origin}, not of {verifier.name}")
     return checkpoint
 
 
-def read_checkpoint(folder: Path, vkey: VerifierKey) -> tuple[Checkpoint, str]:
-    """Read the published checkpoint and its note; LogCorrupt unless the log's own key signed it."""
+def read_checkpoint(folder: Path, verifier: Verifier) -> tuple[Checkpoint, str]:
+    """Read the published checkpoint and its note; LogCorrupt unless the log signed it."""
     try:
         note = read_file(folder, "checkpoint").decode()
     except UnicodeDecodeError as error:
         raise LogCorrupt("checkpoint: not UTF-8") from error
-    return open_checkpoint(note, vkey), note
+    return open_checkpoint(note, verifier), note
 
 
-def parse_signing_key(text: str) -> SigningKey:
-    """Read a secret key; raise LogCorrupt when malformed, without repeating any of it."""
-    if not text.startswith("PRIVATE+KEY+"):
-        raise LogCorrupt("malformed signing key")
-    key = SigningKey(*_parse_key(text.removeprefix("PRIVATE+KEY+"), "the signing key"))
-    if key.render() != text:
-        raise LogCorrupt("the signing key does not match its id")
-    return key
-
-
-def _parse_key(text: str, what: str) -> tuple[str, bytes]:
+def parse_key(text: str, what: str) -> tuple[str, bytes, bytes]:
+    """Cut `name+id+base64` into name, signature type and key bytes; the id is the caller's to check."""
     parts = text.split("+", 2)
     if len(parts) != 3 or not _KEY_ID.fullmatch(parts[1]):
         raise LogCorrupt(f"{what} is malformed")
-    data = decode64(parts[2], 1 + HASH_SIZE)
-    if data[:1] != ED25519:
-        raise LogCorrupt(f"{what} is not an Ed25519 key")
-    return _key_name(parts[0]), data[1:]
+    data = decode64(parts[2])
+    if data[:1] not in PUBLIC_SIZES:
+        raise LogCorrupt(f"{what} is of a type that is not known here")
+    return _key_name(parts[0]), data[:1], data[1:]
 
 
 def _key_name(name: str) -> str:

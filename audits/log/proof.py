@@ -11,7 +11,7 @@ from audits.log.format import (
     HASH_SIZE,
     TILE_WIDTH,
     Checkpoint,
-    VerifierKey,
+    Verifier,
     decode64,
     encode64,
     open_checkpoint,
@@ -58,14 +58,14 @@ def parse_proof(text: str) -> Proof:
     return Proof(index, tuple(decode64(line, HASH_SIZE) for line in lines[2:]), note)
 
 
-def prove(folder: Path, vkey: VerifierKey, index: int) -> Proof:
+def prove(folder: Path, verifier: Verifier, index: int) -> Proof:
     """Build the proof of an entry from the public files alone; LogCorrupt unless it holds for their entry."""
-    return prove_all(folder, vkey, [index])[0]
+    return prove_all(folder, verifier, [index])[0]
 
 
-def prove_all(folder: Path, vkey: VerifierKey, indexes: Sequence[int]) -> list[Proof]:
+def prove_all(folder: Path, verifier: Verifier, indexes: Sequence[int]) -> list[Proof]:
     """Build the proofs of several entries against one and the same checkpoint."""
-    head, note = read_checkpoint(folder, vkey)
+    head, note = read_checkpoint(folder, verifier)
     roots = over_tiles(head.size, cache(partial(read_tile, folder)))
     proofs = []
     for index in indexes:
@@ -82,9 +82,9 @@ def read_leaf(folder: Path, size: int, index: int) -> bytes:
     return read_tile(folder, replace(hashes, level=None))[index % TILE_WIDTH]
 
 
-def verify_proof(text: str, leaf: bytes, vkey: VerifierKey) -> Checkpoint:
+def verify_proof(text: str, leaf: bytes, verifier: Verifier) -> Checkpoint:
     """Return the checkpoint that holds this leaf; LogCorrupt unless the proof shows it. No network needed."""
     proof = parse_proof(text)
-    checkpoint = open_checkpoint(proof.note, vkey)
+    checkpoint = open_checkpoint(proof.note, verifier)
     verify_inclusion(proof.index, checkpoint.size, leaf_hash(leaf), proof.path, checkpoint.root)
     return checkpoint

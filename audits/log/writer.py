@@ -29,38 +29,47 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from audits.log.format import (
+    ED25519,
+    ML_DSA_44,
     TILE_WIDTH,
     Checkpoint,
-    SigningKey,
     Tile,
-    parse_signing_key,
     read_checkpoint,
     read_tile,
     render_bundle,
     render_hashes,
 )
+from audits.log.signing import LogKey, SigningKey, parse_signing_key
 from audits.log.tree import ReadTile, grow, leaf_hash, over_tiles
 from core.clock import Clock, milliseconds
 from core.errors import KeyMissing, LogCorrupt, Unavailable
 from core.store import Store
 from core.tables import AuditEvent, LogCheckpoint, LogEntry
 
-LogKey = SigningKey
 BATCH = 1024
 
 
 def log_key(path: Path, origin: str) -> LogKey:
-    """Read the log's signing key, or create it (mode 0600) where there is none yet."""
+    """Read the log's two signing keys, or create them (mode 0600) where there are none yet.
+
+    The Ed25519 key lies at `path`, the ML-DSA-44 key beside it.
+    """
+    beside = path.with_name(f"{path.name}-ml-dsa-44")
+    return LogKey(signing_key(path, origin, ED25519), signing_key(beside, origin, ML_DSA_44))
+
+
+def signing_key(path: Path, name: str, kind: bytes) -> SigningKey:
+    """Read the signing key of this name and type, or create it where there is none yet."""
     with _alone(path.parent):
         if not path.exists():
-            secret = SigningKey(origin, secrets.token_bytes(32)).render()
+            secret = SigningKey(name, secrets.token_bytes(32), kind).render()
             _write(path, secret.encode() + b"\n", mode=0o600)
     try:
         key = parse_signing_key(path.read_text(encoding="utf-8").strip())
     except (OSError, UnicodeDecodeError, LogCorrupt) as error:
-        raise KeyMissing(f"the log's signing key {path.name} cannot be read") from error
-    if key.name != origin:
-        raise KeyMissing(f"the log's signing key is for {key.name}, not for {origin}")
+        raise KeyMissing(f"the signing key {path.name} cannot be read") from error
+    if (key.name, key.kind) != (name, kind):
+        raise KeyMissing(f"the signing key {path.name} is for {key.name}, not for {name}, or of another type")
     return key
 
 
@@ -108,8 +117,10 @@ def _sequence(store: Store, folder: Path, key: LogKey, clock: Clock, size: int) 
             # PostgreSQL the loser of a race meets the winner's row here; on SQLite it waited at BEGIN.
             if entries:
                 session.execute(sa.insert(LogEntry), entries)
-            at_ms = milliseconds(clock.now())
-            session.add(LogCheckpoint(size=head.size, root=head.root, note=key.sign(head.text), at_ms=at_ms))
+            # Checkpoints keep the order of their times even where the clock has jumped back.
+            at_ms = max(milliseconds(clock.now()), last.at_ms if last else 0)
+            note = key.sign(head.text, at_ms // 1000)
+            session.add(LogCheckpoint(size=head.size, root=head.root, note=note, at_ms=at_ms))
             session.commit()
         except IntegrityError:
             return None

@@ -16,13 +16,13 @@ from audits.log.check import check
 from audits.log.format import (
     TILE_WIDTH,
     Checkpoint,
-    SigningKey,
     Tile,
     read_checkpoint,
     read_tile,
     render_bundle,
     render_hashes,
 )
+from audits.log.signing import SigningKey
 from audits.log.tree import grow, leaf_hash, over_tiles
 from audits.preemptive.result import Row
 from core.errors import LogCorrupt

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from audits.log.writer import LogKey, integrate, log_key
+from audits.log.signing import LogKey
+from audits.log.writer import integrate, log_key
 from core.clock import Clock
 from core.events import Event, Tag, record
 from core.store import Store, open_store

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from audits.bundle import verify_bundle, write_bundle
-from audits.log.format import SigningKey
+from audits.log.signing import SigningKey
 from core.errors import BadInput, LogCorrupt, NotFound
 
 

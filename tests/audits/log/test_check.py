@@ -13,12 +13,13 @@ from audits.log import check as module
 from audits.log import format as fmt
 from audits.log import tree
 from audits.log.check import check
+from audits.log.signing import SigningKey
 
-KEY = fmt.SigningKey("greenlight.test/log", bytes(32))
+KEY = SigningKey("greenlight.test/log", bytes(32))
 SIZE = 600
 
 
-def build(folder: Path, leaves: list[bytes], key: fmt.SigningKey | None = KEY) -> None:
+def build(folder: Path, leaves: list[bytes], key: SigningKey | None = KEY) -> None:
     """Write a log by hand; without a key the old checkpoint stays."""
     tiles = tree.grow(0, [tree.leaf_hash(leaf) for leaf in leaves], {}.__getitem__)
     files = {tile.path: fmt.render_hashes(hashes) for tile, hashes in tiles.items()}
@@ -119,7 +120,7 @@ def test_a_recomputed_tree_without_the_key_is_caught(folder: Path, tmp_path: Pat
     report = check(tmp_path / "copy", KEY.vkey)
     assert report.problems == (f"checkpoint: the tiles of its {SIZE} entries do not lead to its root",)
     # Signed by somebody else it is caught too; signed with our own key it is a log like any other.
-    build(tmp_path / "copy", forged, key=fmt.SigningKey(KEY.name, b"\x01" * 32))
+    build(tmp_path / "copy", forged, key=SigningKey(KEY.name, b"\x01" * 32))
     assert not check(tmp_path / "copy", KEY.vkey).ok
     build(tmp_path / "copy", forged)
     assert check(tmp_path / "copy", KEY.vkey).ok

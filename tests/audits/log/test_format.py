@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audits.log import format as fmt
+from audits.log.signing import SigningKey, parse_signing_key
 from core.errors import LogCorrupt
 
 NAMES = st.text(string.ascii_letters + string.digits + "./-éß€", min_size=1, max_size=30)
@@ -83,17 +84,17 @@ def test_a_tile_has_its_length() -> None:
 @settings(deadline=None)
 @given(NAMES, st.integers(0, 10**19 - 1), st.binary(min_size=32, max_size=32), SEEDS)
 def test_a_checkpoint_reads_back(origin: str, size: int, root: bytes, seed: bytes) -> None:
-    checkpoint, key = fmt.Checkpoint(origin, size, root), fmt.SigningKey(origin, seed)
+    checkpoint, key = fmt.Checkpoint(origin, size, root), SigningKey(origin, seed)
     note = key.sign(checkpoint.text)
     assert fmt.parse_checkpoint(key.vkey.verify(note)) == checkpoint
     assert fmt.parse_note(note).render() == note
 
 
 @settings(deadline=None)
-@given(NAMES, SEEDS)
-def test_keys_read_back(name: str, seed: bytes) -> None:
-    key = fmt.SigningKey(name, seed)
-    assert fmt.parse_signing_key(key.render()) == key
+@given(NAMES, SEEDS, st.sampled_from(sorted(fmt.PUBLIC_SIZES)))
+def test_keys_read_back(name: str, seed: bytes, kind: bytes) -> None:
+    key = SigningKey(name, seed, kind)
+    assert parse_signing_key(key.render()) == key
     assert fmt.parse_verifier_key(key.vkey.render()) == key.vkey
 
 
@@ -110,12 +111,12 @@ def test_any_text_is_a_note_or_corrupt(body: str) -> None:
 @settings(deadline=None)
 @given(st.text(st.sampled_from(string.printable), min_size=1, max_size=3), st.integers(0))
 def test_a_changed_note_is_refused(put: str, where: int) -> None:
-    note = fmt.SigningKey("example.com/log", bytes(32)).sign("example.com/log\n7\n" + "A" * 43 + "=\n")
+    note = SigningKey("example.com/log", bytes(32)).sign("example.com/log\n7\n" + "A" * 43 + "=\n")
     at = where % len(note)
     changed = note[:at] + put + note[at + 1 :]
     if changed != note:
         with pytest.raises(LogCorrupt):
-            fmt.SigningKey("example.com/log", bytes(32)).vkey.verify(changed)
+            SigningKey("example.com/log", bytes(32)).vkey.verify(changed)
 
 
 def test_the_note_of_the_go_package() -> None:
@@ -126,7 +127,7 @@ def test_the_note_of_the_go_package() -> None:
 
 
 def test_unknown_signatures_are_ignored_and_known_ones_must_hold() -> None:
-    ours, other = fmt.SigningKey("a", bytes(32)), fmt.SigningKey("b", b"\x01" * 32)
+    ours, other = SigningKey("a", bytes(32)), SigningKey("b", b"\x01" * 32)
     text = "a\n0\n" + "A" * 43 + "=\n"
     both = ours.sign(text) + other.sign(text).rpartition("\n\n")[2]
     assert ours.vkey.verify(both) == other.vkey.verify(both) == text
@@ -153,7 +154,7 @@ def test_unknown_signatures_are_ignored_and_known_ones_must_hold() -> None:
         (fmt.parse_note, "te\ud800xt\n\n— a AAAAAAAA\n"),
         (fmt.parse_verifier_key, TESSERA.replace("33d7b496", "33d7b497")),
         (fmt.parse_verifier_key, "a+00000000"),
-        (fmt.parse_signing_key, "PRIVATE+KEY+a+00000000+" + "A" * 44),
+        (parse_signing_key, "PRIVATE+KEY+a+00000000+" + "A" * 44),
     ],
 )
 def test_malformed_texts_are_corrupt(parse: Callable[[str], object], text: str) -> None:

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from audits.log import format as fmt
 from audits.log.proof import Proof, parse_proof, prove, prove_all, read_leaf, verify_proof
+from audits.log.signing import SigningKey
 from core.errors import LogCorrupt
 
-NOTE = fmt.SigningKey("a.test/log", bytes(32)).sign(fmt.Checkpoint("a.test/log", 9, bytes(32)).text)
+NOTE = SigningKey("a.test/log", bytes(32)).sign(fmt.Checkpoint("a.test/log", 9, bytes(32)).text)
 
 
 @settings(deadline=None)
@@ -50,22 +51,23 @@ def test_an_old_proof_still_verifies(log: Any) -> None:
 def test_a_changed_proof_is_refused(log: Any) -> None:
     log.happen(13)
     log.integrate()
-    vkey, leaf = log.key.vkey, read_leaf(log.folder, 13, 6)
-    text = prove(log.folder, vkey, 6).render()
-    assert verify_proof(text, leaf, vkey).size == 13
-    for at in range(len(text)):
+    policy, leaf = log.key.policy, read_leaf(log.folder, 13, 6)
+    text = prove(log.folder, policy, 6).render()
+    assert verify_proof(text, leaf, policy).size == 13
+    # Every place up to the long signature's first bytes, then some of its 3,200.
+    for at in (*range(560), *range(560, len(text), 101)):
         for put in ("", "A", "\n", text[at] + "="):
             changed = text[:at] + put + text[at + 1 :]
             if changed != text:
                 with pytest.raises(LogCorrupt):
-                    verify_proof(changed, leaf, vkey)
+                    verify_proof(changed, leaf, policy)
 
 
 def test_a_proof_of_another_log_is_refused(log: Any) -> None:
     log.happen(1)
     log.integrate()
     text, leaf = prove(log.folder, log.key.vkey, 0).render(), read_leaf(log.folder, 1, 0)
-    other = fmt.SigningKey(log.key.name, b"\x07" * 32).vkey
+    other = SigningKey(log.key.name, b"\x07" * 32).vkey
     with pytest.raises(LogCorrupt, match="not signed"):
         verify_proof(text, leaf, other)
 

@@ -16,6 +16,7 @@ from sqlmodel import col, select
 from audits.log import format as fmt
 from audits.log import tree, writer
 from audits.log.check import check
+from audits.log.signing import LogKey
 from core.errors import KeyMissing, LogCorrupt, Unavailable
 from core.tables import AuditEvent, LogCheckpoint, LogEntry
 
@@ -219,13 +220,13 @@ def test_an_altered_event_row_is_not_published(log: Any, monkeypatch: pytest.Mon
 
 def test_the_key_is_made_once_and_is_ours_alone(tmp_path: Path) -> None:
     path = tmp_path / "keys" / "log"
-    keys: list[writer.LogKey] = []
+    keys: list[LogKey] = []
     errors = run_all([lambda: keys.append(writer.log_key(path, "a.test/log"))] * 4)
     assert errors == []
-    assert len({key.seed for key in keys}) == 1
+    assert len({(key.classical.seed, key.post_quantum.seed) for key in keys}) == 1
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert keys[0].seed.hex() not in repr(keys[0])
-    assert repr(keys[0].seed) not in repr(keys[0])
+    assert keys[0].classical.seed.hex() not in repr(keys[0].classical)
+    assert repr(keys[0].classical.seed) not in repr(keys[0])
     with pytest.raises(KeyMissing, match="not for"):
         writer.log_key(path, "b.test/log")
     path.write_text("garbage")

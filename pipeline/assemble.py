@@ -25,7 +25,15 @@ from pipeline.screening import ChildDetector, child_pool
 from pipeline.tools import Tools
 from pipeline.verification import Verifier
 from policies.engine import default_pack, load
-from provenance.keys import SigningKeys, dev_keys, load_keys, mark_keys
+from provenance.keys import (
+    Credential,
+    PemKey,
+    SigningKeys,
+    dev_keys,
+    mark_keys,
+    open_keys,
+    read_certificates,
+)
 from provenance.manifest import sign
 from provenance.mark import mark
 from safety.prompt import PromptReader, ProtectedName
@@ -99,7 +107,7 @@ def _signing_keys(settings: Settings, folder: Path, clock: SystemClock) -> Signi
     chain, key, roots = given
     if chain is None or key is None or roots is None:
         raise KeyMissing("signing_chain, signing_key and signing_roots must be set together.")
-    return load_keys(chain, key, roots, clock)
+    return open_keys(Credential(read_certificates(chain, roots), PemKey(key)), clock)
 
 
 def _doubles(settings: Settings) -> dict[str, str]:

@@ -13,11 +13,17 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from core.errors import KeyMissing
 from provenance.keys import (
     CLAIM_SIGNING,
-    _make_authority,
+    Credential,
+    PemKey,
+    departures,
+    dev_credential,
     dev_keys,
-    load_keys,
+    make_mark_key,
     mark_keys,
+    open_keys,
+    read_certificates,
 )
+from provenance.keys._development import _make_authority
 from tests.conftest import ManualClock
 
 
@@ -86,6 +92,12 @@ def test_new_mark_keys_come_first(tmp_path: Path) -> None:
     assert old.id != newest.id
 
 
+def test_one_more_mark_key_can_be_made(tmp_path: Path) -> None:
+    (first,) = mark_keys(tmp_path)
+    second = make_mark_key(tmp_path)
+    assert mark_keys(tmp_path) == (second, first)
+
+
 def test_a_short_mark_key_is_refused(tmp_path: Path) -> None:
     mark_keys(tmp_path)
     (tmp_path / "mark" / "0001.key").write_bytes(b"short")
@@ -122,17 +134,24 @@ def test_missing_or_broken_files_are_named(
         dev_keys(tmp_path, clock)
 
 
+def test_the_development_leaf_has_the_shape_of_the_programme(tmp_path: Path, clock: ManualClock) -> None:
+    certificates = dev_credential(tmp_path, clock).certificates
+    lacking = {departure.code for departure in departures(certificates, clock.now())}
+    assert lacking == {"assurance", "ocsp"}, "what only an authority of the programme can give"
+
+
 def test_parts_of_different_signers_are_refused(tmp_path: Path, clock: ManualClock) -> None:
     ours, theirs = tmp_path / "ours", tmp_path / "theirs"
     dev_keys(ours, clock)
     dev_keys(theirs, clock)
     chain, key, roots = (ours / "claim" / name for name in ("chain.pem", "leaf.key", "roots.pem"))
     other_key, other_roots = theirs / "claim" / "leaf.key", theirs / "claim" / "roots.pem"
-    assert load_keys(chain, key, roots, clock).chain_pem, "the control: these belong together"
+    together = Credential(read_certificates(chain, roots), PemKey(key))
+    assert open_keys(together, clock).chain_pem, "the control: these belong together"
     with pytest.raises(KeyMissing, match="does not belong"):
-        load_keys(chain, other_key, roots, clock)
+        open_keys(Credential(together.certificates, PemKey(other_key)), clock)
     with pytest.raises(KeyMissing, match="claim root"):
-        load_keys(chain, key, other_roots, clock)
+        open_keys(Credential(read_certificates(chain, other_roots), PemKey(key)), clock)
 
 
 def test_a_chain_in_the_wrong_order_is_refused(tmp_path: Path, clock: ManualClock) -> None:

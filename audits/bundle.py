@@ -12,9 +12,11 @@ from pathlib import Path
 
 from sqlmodel import Session
 
+from audits.filters import Filter
 from audits.log.format import VerifierKey
 from audits.log.proof import SUFFIX, prove_all, verify_proof
-from audits.queries import MAX_LIMIT, Entry, events
+from audits.queries import Entry, all_events
+from audits.terms import Field
 from core.errors import BadInput, LogCorrupt, NotFound
 
 _PAPER = re.compile(r"[A-Za-z0-9_-]{1,60}\.(json|txt|html|yaml)")
@@ -44,7 +46,7 @@ def write_bundle(
     `papers` are further files by name: the receipt, the decisions. Each proof is verified before it is
     written. NotFound when the log holds nothing about the request.
     """
-    entries = list(_all_events(session, job))
+    entries = list(all_events(session, Filter(values={Field.JOB: (job,)})))
     if not entries:
         raise NotFound("The log holds no event of this request.")
     if any(not _PAPER.fullmatch(name) or name == "index.html" for name in papers):
@@ -73,14 +75,6 @@ def verify_bundle(path: Path, vkey: VerifierKey) -> int:
     if not leaves:
         raise LogCorrupt("the bundle holds no event")
     return len(leaves)
-
-
-def _all_events(session: Session, job: str) -> Iterator[Entry]:
-    after: int | None = 0
-    while after is not None:
-        page = events(session, job=job, after=after, limit=MAX_LIMIT)
-        yield from page.entries
-        after = page.after
 
 
 def _proven(folder: Path, vkey: VerifierKey, entries: list[Entry]) -> Iterator[dict[str, bytes]]:

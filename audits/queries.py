@@ -1,27 +1,34 @@
 """Ask the log what happened. An answer says which contiguous range of the log it looked through.
 
 A filter cannot be proven complete by proofs of its hits alone; the stated range lets an auditor read the same
-entries from the public bundles, where the leaves carry the same columns, and filter them again.
+entries from the public bundles, where the leaves carry the same values, and filter them again: that is
+`audits/answer.py`. The work of a page is bounded, so a page may end before it is full, even empty. Its range
+says so, and `after` goes on from there.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlmodel import Session, col
+from sqlalchemy.orm import aliased
+from sqlmodel import Session, col, select
 
-from core.clock import iso, milliseconds
+from audits.filters import EVERYTHING, Filter
+from audits.index import entry_rows, indexed, span_bounds, term_name, territories
+from audits.terms import Field, read_leaf, terms
+from core.clock import iso
 from core.errors import BadInput
-from core.tables import AuditEvent, Job, LogCheckpoint, LogEntry
+from core.tables import AuditEvent, AuditPosting, LogCheckpoint, LogEntry
 
 MAX_LIMIT = 1000
-_COLUMNS = ("index", "at", "tag", "actor", "partner", "job", "identity", "rule")
+SCAN = 4096
+"""Entries of the rarest value that one round looks at; then the next round, then the next page."""
+_ROUNDS = 4
+_AT_LEAST = 64
+_UNINDEXED = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,59 +53,179 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Matching entries among the log indexes [start, end); `after` continues, None when the log is at its end."""
+    """All matching entries among the log indexes [start, end), under the signed checkpoint `note`.
+
+    `after` is where the next page starts, None when this one reaches the end of what the checkpoint covers.
+    `note` is empty while nothing has been signed.
+    """
 
     entries: tuple[Entry, ...]
     start: int
     end: int
     after: int | None
+    size: int
+    note: str
 
 
 def events(
-    session: Session,
-    *,
-    partner: str | None = None,
-    since: datetime | None = None,
-    until: datetime | None = None,
-    tag: str | None = None,
-    state: str | None = None,
-    rule: str | None = None,
-    identity: str | None = None,
-    job: str | None = None,
-    after: int = 0,
-    limit: int = 100,
+    session: Session, wanted: Filter, *, within: Filter = EVERYTHING, after: int = 0, limit: int = 100
 ) -> Page:
-    """Find events in log order, from index `after` on.
+    """Find the entries that `wanted` and `within` both let through, in log order, from index `after` on.
 
-    `since` is included and `until` is not, both in UTC when they name no zone; `state` is where the event's request stands today. An event that
-    the sequencer has not reached yet is not in the answer, nor in the range.
+    `within` is what the asker may see at all. An event that the sequencer has not reached yet is neither in
+    the answer nor in the range.
     """
     if not 1 <= limit <= MAX_LIMIT or after < 0:
         raise BadInput(f"a page has 1 to {MAX_LIMIT} events and starts at an index of 0 or more")
     # Read first: an entry that is appended meanwhile is beyond the stated range, never missing from it.
-    size = session.execute(sa.select(sa.func.max(col(LogCheckpoint.size)))).scalar_one() or 0
-    equals = {"partner": partner, "tag": tag, "rule": rule, "identity": identity, "job": job}
+    newest = session.exec(select(LogCheckpoint).order_by(col(LogCheckpoint.size).desc()).limit(1)).first()
+    size = newest.size if newest else 0
+    search = _Search(session, (wanted, within), limit, size)
+    start = min(after, size)
+    end = search.through_index(start)
+    if end is None:
+        end = search.through_rest(start)
+    note = newest.note if newest else ""
+    return Page(tuple(search.found), start, end, end if end < size else None, size, note)
+
+
+def gathered(
+    session: Session, wanted: Filter, *, within: Filter = EVERYTHING, after: int = 0, limit: int = 100
+) -> Page:
+    """Find events as `events` does, page after page until `limit` are found or the log is at its end."""
+    page = events(session, wanted, within=within, after=after, limit=limit)
+    while page.after is not None and len(page.entries) < limit:
+        left = limit - len(page.entries)
+        more = events(session, wanted, within=within, after=page.after, limit=left)
+        page = replace(more, entries=page.entries + more.entries, start=page.start)
+    return page
+
+
+def all_events(session: Session, wanted: Filter, *, within: Filter = EVERYTHING) -> Iterator[Entry]:
+    """Give every entry that matches, page by page, up to the newest checkpoint."""
+    after: int | None = 0
+    while after is not None:
+        page = events(session, wanted, within=within, after=after, limit=MAX_LIMIT)
+        yield from page.entries
+        after = page.after
+
+
+class _Search:
+    """One page in the making: what was found, and how far."""
+
+    def __init__(self, session: Session, filters: Sequence[Filter], limit: int, size: int) -> None:
+        self.session, self.filters, self.limit, self.size = session, filters, limit, size
+        self.indexed = min(indexed(session), size)
+        self.clauses = [_Clause(name, values) for wanted in filters for name, values in wanted.values.items()]
+        self.found: list[Entry] = []
+
+    def through_index(self, start: int) -> int | None:
+        """Look through the indexed entries and return where the page ends, or None for "go on behind them"."""
+        low, high = start, self.indexed
+        for wanted in self.filters:
+            first, last = span_bounds(self.session, wanted.since_ms, wanted.until_ms, self.indexed)
+            low, high = max(low, first), min(high, last)
+        for _ in range(_ROUNDS):
+            if low >= high:
+                return None
+            picked, low = self._pick(low, high)
+            if self._take(_rows(self.session, picked)):
+                return self.found[-1].index + 1
+        return None if low >= high else low
+
+    def through_rest(self, start: int) -> int:
+        """Look through the entries that the index has not reached, and return where the page ends."""
+        start = max(start, self.indexed)
+        end = min(self.size, start + _UNINDEXED)
+        full = self._take(entry_rows(self.session, start, end))
+        return self.found[-1].index + 1 if full else end
+
+    def _pick(self, low: int, high: int) -> tuple[list[int], int]:
+        """Choose the next entries that can match, and say up to where they are all there are."""
+        many = max(self.limit - len(self.found), _AT_LEAST)
+        if not self.clauses:
+            end = min(low + many, high)
+            return list(range(low, end)), end
+        reaches = [clause.reach(self.session, low, high) for clause in self.clauses]
+        rarest = max(range(len(reaches)), key=lambda n: (reaches[n][0], -reaches[n][1]))
+        horizon = reaches[rarest][0]
+        others = [clause for n, clause in enumerate(self.clauses) if n != rarest]
+        wanted = self.clauses[rarest].entries(low, horizon)
+        at = wanted.selected_columns[0]
+        wanted = wanted.where(*(clause.holds(at) for clause in others)).distinct().order_by(at).limit(many)
+        picked = list(self.session.execute(wanted).scalars())
+        return picked, picked[-1] + 1 if len(picked) == many else horizon
+
+    def _take(self, rows: Sequence[tuple[int, AuditEvent]]) -> bool:
+        """Keep the rows that match, up to a full page; answer whether it is full."""
+        by_place = any(Field.TERRITORY in wanted.values for wanted in self.filters)
+        places = territories(self.session, [row.job for _, row in rows]) if by_place else {}
+        for index, row in rows:
+            said = terms(read_leaf(row.leaf), places.get(row.job or ""))
+            if all(wanted.matches(row.at_ms, said) for wanted in self.filters):
+                self.found.append(_entry(index, row))
+                if len(self.found) == self.limit:
+                    return True
+        return False
+
+
+class _Clause:
+    """One field of a filter: an entry must have one of its values."""
+
+    def __init__(self, name: Field, values: Sequence[str]) -> None:
+        self.values = list(values)
+        self.names = None if name is Field.JOB else [term_name((name, value)) for value in values]
+
+    def entries(self, low: int, high: int) -> Any:
+        """Select the indexes within [low, high) of entries that have it."""
+        if self.names is None:
+            at, has = col(LogEntry.index), col(AuditEvent.job).in_(self.values)
+            wanted = sa.select(at).join(AuditEvent, col(AuditEvent.id) == col(LogEntry.event_id)).where(has)
+        else:
+            at, has = col(AuditPosting.index), col(AuditPosting.term).in_(self.names)
+            wanted = sa.select(at).where(has)
+        return wanted.where(at >= low, at < high)
+
+    def holds(self, at: Any) -> Any:
+        """Say that the entry with the index `at` has it."""
+        if self.names is None:
+            entry, event = aliased(LogEntry), aliased(AuditEvent)
+            joined = sa.select(sa.literal(1)).join_from(entry, event, col(event.id) == col(entry.event_id))
+            return joined.where(col(entry.index) == at, col(event.job).in_(self.values)).exists()
+        posting = aliased(AuditPosting)
+        has = col(posting.term).in_(self.names)
+        return sa.select(sa.literal(1)).where(has, col(posting.index) == at).exists()
+
+    def reach(self, session: Session, low: int, high: int) -> tuple[int, int]:
+        """Say how far the next entries with it go, and how many those are: about `SCAN` or all up to `high`."""
+        if self.names is None:
+            return high, session.execute(
+                sa.select(sa.func.count()).select_from(self.entries(low, high).subquery())
+            ).scalar_one()
+        each = max(SCAN // len(self.names), _AT_LEAST)
+        parts = [_first(name, low, high, each) for name in self.names]
+        counts = session.execute(sa.union_all(*parts)).all()
+        ends = [last + 1 for count, last in counts if count == each]
+        return min([high, *ends]), sum(count for count, _ in counts)
+
+
+def _first(name: int, low: int, high: int, many: int) -> Any:
+    at = col(AuditPosting.index)
+    listed = (
+        sa.select(at).where(col(AuditPosting.term) == name, at >= low, at < high).order_by(at).limit(many)
+    )
+    part = listed.subquery()
+    return sa.select(sa.func.count(), sa.func.max(part.c["index"])).select_from(part)
+
+
+def _rows(session: Session, picked: Iterable[int]) -> list[tuple[int, AuditEvent]]:
     wanted = (
         sa.select(col(LogEntry.index), AuditEvent)
         .join(AuditEvent, col(AuditEvent.id) == col(LogEntry.event_id))
-        .where(col(LogEntry.index) >= after, col(LogEntry.index) < size)
-        .where(*(getattr(AuditEvent, name) == value for name, value in equals.items() if value is not None))
+        .where(col(LogEntry.index).in_(list(picked)))
         .order_by(col(LogEntry.index))
-        .limit(limit)
     )
-    if since is not None:
-        wanted = wanted.where(col(AuditEvent.at_ms) >= milliseconds(_utc(since)))
-    if until is not None:
-        wanted = wanted.where(col(AuditEvent.at_ms) < milliseconds(_utc(until)))
-    if state is not None:
-        wanted = wanted.join(Job, col(Job.id) == col(AuditEvent.job)).where(col(Job.state) == state)
-    found = tuple(_entry(index, row) for index, row in session.execute(wanted))
-    end = found[-1].index + 1 if len(found) == limit else size
-    return Page(found, min(after, size), end, end if end < size else None)
-
-
-def _utc(moment: datetime) -> datetime:
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return [(index, row) for index, row in session.execute(wanted)]
 
 
 def _entry(index: int, row: AuditEvent) -> Entry:
@@ -113,27 +240,3 @@ def _entry(index: int, row: AuditEvent) -> Entry:
         rule=row.rule,
         leaf=row.leaf,
     )
-
-
-def json_lines(entries: Iterable[Entry]) -> Iterator[str]:
-    """Write one object a line: the index, and the leaf exactly as it was hashed."""
-    for entry in entries:
-        yield f'{{"index":{entry.index},"leaf":{entry.leaf.decode()}}}\n'
-
-
-def csv_lines(entries: Iterable[Entry]) -> Iterator[str]:
-    """Write a table with a heading; a cell that a spreadsheet would run as a formula is quoted with '."""
-    yield _csv_line(_COLUMNS)
-    for entry in entries:
-        yield _csv_line([_harmless(getattr(entry, name)) for name in _COLUMNS])
-
-
-def _harmless(cell: Any) -> str:
-    text = "" if cell is None else str(cell)
-    return "'" + text if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
-
-
-def _csv_line(cells: Iterable[str]) -> str:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue()

@@ -223,6 +223,26 @@ class AuditEvent(SQLModel, table=True):
     detail: str = "{}"
 
 
+class AuditPosting(SQLModel, table=True):
+    """That the log entry `index` has a searched value, whose 64-bit name is `term`; see audits/index.py."""
+
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    term: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    index: int = Field(sa_column=Column("index", BigInteger, primary_key=True, autoincrement=False))
+
+
+class AuditBlock(SQLModel, table=True):
+    """The earliest and the latest time among 1,024 log entries, of which `count` are searchable so far."""
+
+    __table_args__ = (Index("audit_block_span", "high_ms", "low_ms", "number"),)
+
+    number: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    count: int
+    low_ms: int = _ms()
+    high_ms: int = _ms()
+
+
 class LogEntry(SQLModel, table=True):
     """Which event is which leaf of the log."""
 

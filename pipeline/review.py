@@ -14,7 +14,6 @@ from core.state import State
 from core.store import job as find_job
 from core.store import move
 from core.tables import Job, Review, Ruling
-from pipeline import leaves
 
 Verdict = Literal["approve", "reject", "retry"]
 MIN_REASON = 5
@@ -52,10 +51,10 @@ def decide(
     if len(reason.strip()) < MIN_REASON:
         raise BadInput("Give a reason that another person can understand.")
     ruling = latest_ruling(session, job_id)
-    final = _note(session, job, ruling, verdict, reviewer=reviewer, reason=reason, clock=clock)
-    if not final:
+    _note(session, job, ruling, verdict, reviewer=reviewer, reason=reason, clock=clock)
+    if verdict == "approve" and not _enough(session, ruling):
         return job
-    _moved(session, job, ruling, verdict, reviewer=reviewer, clock=clock)
+    _moved(session, job, verdict, reviewer=reviewer, clock=clock)
     session.flush()
     session.refresh(job)
     return job
@@ -63,9 +62,7 @@ def decide(
 
 def _note(
     session: Session, job: Job, ruling: Ruling, verdict: Verdict, *, reviewer: str, reason: str, clock: Clock
-) -> bool:
-    """Write down what one person decided and answer whether that settles it."""
-    now_ms = milliseconds(clock.now())
+) -> None:
     if verdict != "retry":
         mine = select(Review).where(Review.ruling == ruling.id, Review.reviewer == reviewer)
         if session.exec(mine).first() is not None:
@@ -77,18 +74,10 @@ def _note(
                 reviewer=reviewer,
                 approve=verdict == "approve",
                 reason=reason.strip(),
-                at_ms=now_ms,
+                at_ms=milliseconds(clock.now()),
             )
         )
         session.flush()
-    final = verdict != "approve" or _enough(session, ruling)
-    facts = {
-        "verdict": verdict,
-        "ruling": int(ruling.id or 0),
-        "waited": max(now_ms - ruling.at_ms, 0),
-        "final": int(final),
-        "overturned": int(final and verdict == "approve"),
-    }
     record(
         session,
         Event(
@@ -96,12 +85,11 @@ def _note(
             actor=f"reviewer:{reviewer}",
             partner=job.partner,
             job=job.id,
-            facts=facts | leaves.why(from_json(ruling.decision)),
+            facts={"verdict": verdict, "ruling": int(ruling.id or 0)},
             private={"reason": reason.strip()},
         ),
         clock,
     )
-    return final
 
 
 def _enough(session: Session, ruling: Ruling) -> bool:
@@ -112,18 +100,10 @@ def _enough(session: Session, ruling: Ruling) -> bool:
     return len({review.reviewer for review in approvals}) >= (2 if decision.grave else 1)
 
 
-def _moved(
-    session: Session, job: Job, ruling: Ruling, verdict: Verdict, *, reviewer: str, clock: Clock
-) -> None:
+def _moved(session: Session, job: Job, verdict: Verdict, *, reviewer: str, clock: Clock) -> None:
     step = job.held_at or "screen"
     to = {"approve": _ONWARD[step], "reject": State.REJECTED, "retry": _AGAIN[step]}[verdict]
     move(session, job.id, State.HELD, to, now_ms=milliseconds(clock.now()), held_at=None)
     if to in _TAGS:
-        event = Event(
-            tag=_TAGS[to],
-            actor=f"reviewer:{reviewer}",
-            partner=job.partner,
-            job=job.id,
-            facts=leaves.why(from_json(ruling.decision)),
-        )
+        event = Event(tag=_TAGS[to], actor=f"reviewer:{reviewer}", partner=job.partner, job=job.id)
         record(session, event, clock)

@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery, Task
 
+from audits.index import catch_up
 from core.errors import BadInput
 from core.journal import start_journal
 from core.settings import Settings
@@ -79,10 +80,11 @@ def advance_task(task: Task, job_id: str) -> None:
 
 @app.task(name="greenlight.relay")
 def relay_task() -> None:
-    """Send the hints that requests and steps left in the outbox, and bring the log up to date."""
+    """Send the hints that requests and steps left in the outbox, and bring the log and its index up to date."""
     tools = _tools()
     _relay(tools)
     tools.integrate()
+    catch_up(tools.store)
 
 
 @app.task(name="greenlight.sweep")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import structlog
 
+from audits.index import catch_up
 from core.journal import start_journal
 from core.settings import Settings
 from pipeline.run import advance
@@ -41,10 +42,12 @@ def work(tools: Tools, stop: threading.Event) -> None:
     holder = holder_name()
     sweeping = _paced(SWEEP_SECONDS, lambda: sweep(tools))
     integrating = _paced(INTEGRATE_SECONDS, tools.integrate)
+    indexing = _paced(INTEGRATE_SECONDS, lambda: catch_up(tools.store))
     _log.info("worker started", holder=holder)
     while not stop.is_set():
         _survived(sweeping)
         _survived(integrating)
+        _survived(indexing)
         if not _survived(lambda: advance(tools, holder)):
             stop.wait(IDLE_SECONDS)
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from api.cli import local, suites
 from api.cli.show import Exit, Json, answer, told
@@ -17,10 +15,7 @@ from audits.log.check import check as check_log
 from audits.log.format import parse_verifier_key
 from audits.log.proof import SUFFIX, prove
 from audits.log.writer import log_key
-from audits.queries import csv_lines, events, json_lines
 from core.errors import BadInput
-from core.events import Event, Tag, record
-from core.schema import described
 from pipeline.tools import Tools
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
@@ -28,48 +23,6 @@ suites.add_to(app)
 Folder = Annotated[
     Path | None, typer.Option("--log", help="Folder of the public log files; empty: this installation's.")
 ]
-
-
-@app.command()
-def query(
-    partner: Annotated[str | None, typer.Option(help="Partner id.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="From this time (UTC).")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before this time (UTC).")] = None,
-    tag: Annotated[str | None, typer.Option(help="Such as clip:released.")] = None,
-    state: Annotated[str | None, typer.Option(help="Where the request stands today.")] = None,
-    rule: Annotated[str | None, typer.Option(help="Rule id.")] = None,
-    identity: Annotated[str | None, typer.Option(help="Identity id.")] = None,
-    clip: Annotated[str | None, typer.Option(help="Request id.")] = None,
-    after: Annotated[int, typer.Option(help="Log index to start at.")] = 0,
-    limit: Annotated[int, typer.Option(help="Entries to show.")] = 100,
-    csv: Annotated[bool, typer.Option("--csv", help="Answer as CSV.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Find events in the log; the query itself becomes an event."""
-    filters = {
-        "partner": partner,
-        "tag": tag,
-        "state": state,
-        "rule": rule,
-        "identity": identity,
-        "job": clip,
-    }
-    with told():
-        tools = local.open_tools()
-        tools.integrate()
-        with tools.store.reading() as session:
-            page = events(session, since=since, until=until, after=after, limit=limit, **filters)
-        _note_query(tools, {name: value for name, value in filters.items() if value})
-    if csv or as_json:
-        for line in (csv_lines if csv else json_lines)(page.entries):
-            typer.echo(line.rstrip("\n"))
-        return
-    rows = [
-        f"{entry.index:>7}  {entry.at}  {entry.tag:<18}  {entry.job or entry.identity or ''}  {entry.rule or ''}"
-        for entry in page.entries
-    ]
-    rows.append(f"log entries {page.start} to {page.end} were looked through")
-    answer({}, "\n".join(rows), as_json=False)
 
 
 @app.command()
@@ -139,28 +92,9 @@ def bundle(
     answer({"out": str(out), "events": count}, f"{out}: {count} events", as_json=as_json)
 
 
-@app.command()
-def schema(as_json: Json = False) -> None:
-    """Show what the leaves of the log may hold: every tag, with its facts and their types."""
-    whole = described()
-    rows = []
-    for tag, about in whole["tags"].items():
-        rows += [f"[bold]{tag}[/bold]  {about['about']}"]
-        rows += [f"    {name}: {escape(json.dumps(shape))}" for name, shape in about["facts"].items()]
-    answer(whole, "\n".join(rows), as_json=as_json)
-
-
 def _folder(tools: Tools) -> Path:
     return tools.settings.data_dir / "log"
 
 
 def _key(tools: Tools) -> Any:
     return log_key(tools.settings.data_dir / "keys" / "log", tools.settings.log_origin)
-
-
-def _note_query(tools: Tools, filters: dict[str, Any]) -> None:
-    with tools.store.session() as session:
-        record(
-            session, Event(tag=Tag.AUDIT_QUERIED, actor="operator", facts={"filters": filters}), tools.clock
-        )
-        session.commit()

@@ -143,9 +143,9 @@ def test_a_refused_request_says_why_is_logged_and_can_be_proven(run: Any, tmp_pa
     assert refused.exit_code == 1
     assert not out.exists()
     clip = answer(refused)["receipt"]["id"]
-    events = [
-        json.loads(line) for line in run("audit", "query", "--clip", clip, "--json").stdout.splitlines()
-    ]
+    told = answer(run("audit", "query", "--clip", clip, "--prove", "--json"))
+    assert (told["start"], told["proven"]) == (0, True)
+    events = told["entries"]
     assert [event["leaf"]["tag"] for event in events] == [
         "request:received",
         "policy:decided",

@@ -36,6 +36,7 @@ from core.errors import Conflict, NotFound
 from core.events import Event, Tag, record
 from core.state import FINAL, State
 from core.tables import AuditEvent, Job, Upload
+from pipeline import leaves
 from pipeline.intake import Ask, UploadKind, cancel, draft, submit, upload
 from pipeline.receipt import explained, explanation, receipt
 from pipeline.steps import judge_prompt
@@ -104,12 +105,12 @@ def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn)
     job.kind = "soundtrack" if wanted.modality == "soundtrack" else "generation"
     decision = judge_prompt(job, tools)
     with tools.store.session() as session:
-        facts = {"outcome": decision.outcome, "rules": [hit.id for hit in decision.rules]}
         event = Event(
             tag=Tag.POLICY_PRECHECK,
             actor=f"partner:{partner}",
             partner=partner,
-            facts=facts,
+            rule=decision.rules[0].id if decision.rules else None,
+            facts={"kind": job.kind} | leaves.place(job.territory) | leaves.decided(decision),
             private={"prompt": job.prompt},
         )
         record(session, event, tools.clock)

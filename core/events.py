@@ -14,48 +14,18 @@ import json
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from sqlmodel import Session
 
 from core.clock import Clock, milliseconds
 from core.errors import BadInput
+from core.schema import COLUMNS, MAX_INTEGER, VERSION, VERSIONS, Tag, problems
 from core.tables import AuditEvent
 
-VERSION = 1
+__all__ = ["MAX_LEAF", "Event", "Leaf", "Tag", "canonical", "commitment", "parse", "record", "render"]
 MAX_LEAF = 65_535
-# Integers that every JSON reader keeps exact (I-JSON, RFC 7493).
-_MAX_INTEGER = 2**53 - 1
-
-
-class Tag(StrEnum):
-    """The closed set of things that happen, as `noun:verb`."""
-
-    REQUEST_RECEIVED = "request:received"
-    POLICY_DECIDED = "policy:decided"
-    POLICY_PRECHECK = "policy:precheck"
-    CLIP_GENERATED = "clip:generated"
-    CLIP_HELD = "clip:held"
-    CLIP_CLEARED = "clip:cleared"
-    CLIP_MARKED = "clip:marked"
-    CLIP_SIGNED = "clip:signed"
-    CLIP_RECORDED = "clip:recorded"
-    CLIP_RELEASED = "clip:released"
-    CLIP_REJECTED = "clip:rejected"
-    CLIP_REFUSED = "clip:refused"
-    CLIP_CANCELLED = "clip:cancelled"
-    CLIP_FAILED = "clip:failed"
-    CLIP_WITHDRAWN = "clip:withdrawn"
-    REVIEW_DECIDED = "review:decided"
-    CONSENT_GRANTED = "consent:granted"
-    CONSENT_REVOKED = "consent:revoked"
-    IDENTITY_ENROLLED = "identity:enrolled"
-    IDENTITY_ERASED = "identity:erased"
-    AUDIT_QUERIED = "audit:queried"
-    AUDIT_RAN = "audit:ran"
-    KEY_CREATED = "key:created"
-    JOB_RECLAIMED = "job:reclaimed"
+_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +33,8 @@ class Event:
     """One thing that happened.
 
     `actor` is who did it: `partner:ID`, `reviewer:ID`, `worker:ID` or `system`, an id and never a name.
-    `facts` become public: ids, digests, tags, rule ids and integers (scores in parts per 10,000), in objects
-    and lists; a float raises BadInput when it is recorded. `private` never leaves the database: names, prompts, reasons.
+    `facts` become public, and are exactly those that `core.schema` declares for the tag; anything else raises
+    BadInput when it is recorded. `private` never leaves the database: names, prompts, reasons.
     """
 
     tag: Tag
@@ -77,21 +47,41 @@ class Event:
     private: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaf:
+    """What a leaf says; `v` is the version of the schema that it was written under."""
+
+    v: int
+    at_ms: int
+    tag: str
+    actor: str
+    partner: str | None = None
+    job: str | None = None
+    identity: str | None = None
+    rule: str | None = None
+    commit: str | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
 def record(session: Session, event: Event, clock: Clock) -> AuditEvent:
-    """Add the event to the caller's transaction and return its row, with its id, without committing."""
+    """Add the event to the caller's transaction and return its row, with its id, without committing.
+
+    Raises BadInput when the leaf is not what `core.schema` declares or is too large; the caller's transaction
+    then rolls back, so that nothing happens which the log cannot hold.
+    """
     at_ms = milliseconds(clock.now())
     detail = _detail(event.private, secrets.token_bytes(32)) if event.private else "{}"
-    row = AuditEvent(
+    columns = {name: getattr(event, name) for name in ("actor", "partner", "job", "identity", "rule")}
+    leaf = Leaf(
+        v=VERSION,
         at_ms=at_ms,
         tag=Tag(event.tag).value,
-        actor=event.actor,
-        partner=event.partner,
-        job=event.job,
-        identity=event.identity,
-        rule=event.rule,
-        leaf=_leaf(event, at_ms, commitment(detail) if event.private else None),
-        detail=detail,
+        commit=commitment(detail) if event.private else None,
+        facts=event.facts,
+        **columns,
     )
+    _refuse_undeclared(leaf)
+    row = AuditEvent(at_ms=at_ms, tag=leaf.tag, leaf=render(leaf), detail=detail, **columns)
     session.add(row)
     session.flush()
     return row
@@ -111,21 +101,33 @@ def commitment(detail: str) -> str:
     return hmac.new(salt, canonical(private), hashlib.sha256).hexdigest()
 
 
-def _leaf(event: Event, at_ms: int, commit: str | None) -> bytes:
-    columns = {
-        "actor": event.actor,
-        "partner": event.partner,
-        "job": event.job,
-        "identity": event.identity,
-        "rule": event.rule,
-        "commit": commit,
-        "facts": dict(event.facts) or None,
-    }
-    present = {name: value for name, value in columns.items() if value is not None}
-    leaf = canonical({"v": VERSION, "at_ms": at_ms, "tag": Tag(event.tag).value, **present})
-    if len(leaf) > MAX_LEAF:
-        raise BadInput(f"an event of {len(leaf)} bytes is larger than a leaf may be ({MAX_LEAF})")
+def render(leaf: Leaf) -> bytes:
+    """Write a leaf as canonical JSON; what is empty is left out."""
+    said = {name: value for name in Leaf.__slots__ if (value := getattr(leaf, name)) not in (None, {})}
+    data = canonical(said)
+    if len(data) > MAX_LEAF:
+        raise BadInput(f"an event of {len(data)} bytes is larger than a leaf may be ({MAX_LEAF})")
+    return data
+
+
+def parse(data: bytes) -> Leaf:
+    """Read what `render` wrote, under whichever version of the schema; anything else is BadInput."""
+    try:
+        said = json.loads(data)
+        leaf = Leaf(**said)
+        if leaf.v not in VERSIONS or render(leaf) != data:
+            raise BadInput("these bytes are no leaf of a known version")
+        _refuse_undeclared(leaf)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise BadInput("these bytes are no leaf") from error
     return leaf
+
+
+def _refuse_undeclared(leaf: Leaf) -> None:
+    columns = {name: getattr(leaf, name) for name in COLUMNS}
+    found = problems(leaf.v, leaf.tag, columns, leaf.facts)
+    if found:
+        raise BadInput(f"{leaf.tag}: {'; '.join(found[:_SHOWN])}")
 
 
 def canonical(value: Any) -> bytes:
@@ -148,7 +150,7 @@ def _refuse_inexact(value: Any) -> None:
         for item in value:
             _refuse_inexact(item)
     elif isinstance(value, int) and not isinstance(value, bool):
-        if abs(value) > _MAX_INTEGER:
+        if abs(value) > MAX_INTEGER:
             raise BadInput("an event's integers stay within 2^53")
     elif not isinstance(value, str):
         raise BadInput(f"an event holds strings and integers only, not {type(value).__name__}")

@@ -8,13 +8,14 @@ from typing import Literal
 
 from sqlmodel import Session, col, select
 
-from core.clock import Clock, iso, milliseconds, new_id
+from core.clock import Clock, milliseconds, new_id
 from core.decision import RuleHit, from_json, to_json
 from core.errors import BadInput, Conflict, NotFound
 from core.events import Event, Tag, record
 from core.state import State
 from core.store import move
 from core.tables import Consent, ConsentUse, Identity, Job, Partner, Ruling
+from pipeline import leaves
 from pipeline.review import latest_ruling
 
 Kind = Literal["likeness", "voice"]
@@ -83,7 +84,8 @@ def grant(session: Session, given: Grant, *, actor: str, clock: Clock) -> Consen
             actor=actor,
             partner=given.partner,
             identity=given.identity,
-            facts={"consent": consent.id, "scope": scope, "ends": iso(given.ends_ms)},
+            facts={"consent": consent.id, "scope": scope, "starts": given.starts_ms, "ends": given.ends_ms}
+            | leaves.place(given.territory),
         ),
         clock,
     )
@@ -144,7 +146,13 @@ def revoke(session: Session, consent_id: str, *, actor: str, clock: Clock) -> Re
             actor=actor,
             partner=consent.partner,
             identity=consent.identity,
-            facts={"consent": consent_id, "stopped": list(stopped), "released": list(released)},
+            facts={
+                "consent": consent_id,
+                "stop": len(stopped),
+                "stopped": list(stopped[: leaves.LISTED]),
+                "out": len(released),
+                "released": list(released[: leaves.LISTED]),
+            },
         ),
         clock,
     )
@@ -153,16 +161,25 @@ def revoke(session: Session, consent_id: str, *, actor: str, clock: Clock) -> Re
 
 def _stopped(session: Session, job: Job, *, actor: str, clock: Clock) -> bool:
     state, now_ms = State(job.state), milliseconds(clock.now())
-    if state in _STOPS_AT or state is State.HELD:
-        # Approvals from before the revocation do not count for this new decision.
-        session.add(_without_consent(latest_ruling(session, job.id), now_ms))
-    if state not in _STOPS_AT:
+    if state not in _STOPS_AT and state is not State.HELD:
+        return False
+    # Approvals from before the revocation do not count for this new decision.
+    ruling = _without_consent(latest_ruling(session, job.id), now_ms)
+    session.add(ruling)
+    if state is State.HELD:
         return False
     problem = "The consent this request rests on was revoked."
     move(session, job.id, state, State.HELD, now_ms=now_ms, held_at=_STOPS_AT[state], problem=problem)
     record(
         session,
-        Event(tag=Tag.CLIP_HELD, actor=actor, partner=job.partner, job=job.id, rule="consent_revoked"),
+        Event(
+            tag=Tag.CLIP_HELD,
+            actor=actor,
+            partner=job.partner,
+            job=job.id,
+            rule="consent_revoked",
+            facts=leaves.why(from_json(ruling.decision)),
+        ),
         clock,
     )
     return True

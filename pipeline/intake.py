@@ -23,6 +23,7 @@ from core.store import job as find_job
 from core.store import move
 from core.tables import IdempotencyKey, Identity, Job, Outbox, Partner, Upload
 from generation.engines import DOUBLES
+from pipeline import leaves
 from pipeline.steps import scratch_folder
 from pipeline.tools import Tools
 from safety.prompt import checked_text
@@ -77,13 +78,12 @@ def submit(
             IdempotencyKey(partner=partner_id, key=key, request_sha256=digest, job=job.id, created_ms=now_ms)
         )
     session.add(Outbox(job=job.id, at_ms=job.created_ms))
-    facts = {"kind": job.kind, "engine": job.ask["engine"], "references": list(ask.references)}
     event = Event(
         tag=Tag.REQUEST_RECEIVED,
         actor=f"partner:{partner_id}",
         partner=partner_id,
         job=job.id,
-        facts=facts,
+        facts=leaves.asked(job),
         private={"prompt": job.prompt},
     )
     record(session, event, tools.clock)
@@ -106,9 +106,10 @@ def cancel(session: Session, tools: Tools, job_id: str, *, actor: str) -> Job:
     now_ms = milliseconds(tools.clock.now())
     if state is State.HELD or job.lease_until_ms < now_ms:
         move(session, job.id, state, State.CANCELLED, now_ms=now_ms, cancel=True)
-        record(
-            session, Event(tag=Tag.CLIP_CANCELLED, actor=actor, partner=job.partner, job=job.id), tools.clock
+        event = Event(
+            tag=Tag.CLIP_CANCELLED, actor=actor, partner=job.partner, job=job.id, facts={"state": state}
         )
+        record(session, event, tools.clock)
     else:
         # A worker is at it; its next tick or its next step ends it.
         job.cancel = True
@@ -125,7 +126,12 @@ def withdraw(session: Session, tools: Tools, job_id: str, *, actor: str, reason:
         raise Conflict(f"The request is {job.state}; only a released clip can be withdrawn.")
     move(session, job.id, State.RELEASED, State.WITHDRAWN, now_ms=milliseconds(tools.clock.now()))
     event = Event(
-        tag=Tag.CLIP_WITHDRAWN, actor=actor, partner=job.partner, job=job.id, private={"reason": reason}
+        tag=Tag.CLIP_WITHDRAWN,
+        actor=actor,
+        partner=job.partner,
+        job=job.id,
+        facts={"file": job.got["signed_sha256"]},
+        private={"reason": reason},
     )
     record(session, event, tools.clock)
     session.refresh(job)

@@ -105,7 +105,8 @@ def erase(session: Session, identity: str, *, actor: str, clock: Clock) -> None:
     session.execute(delete(tables.Template).where(col(tables.Template.identity) == identity))
     person.name, person.aliases, person.erased = "", [], True
     session.add(person)
-    record(session, Event(tag=Tag.IDENTITY_ERASED, actor=actor, identity=identity), clock)
+    facts = {"kind": "person"}
+    record(session, Event(tag=Tag.SUBJECT_ERASED, actor=actor, identity=identity, facts=facts), clock)
 
 
 def protected_names(session: Session, make: Callable[..., Any]) -> list[Any]:

@@ -14,6 +14,7 @@ from core.state import State
 from core.store import job as find_job
 from core.store import move
 from core.tables import Job, Review, Ruling
+from pipeline import leaves
 
 Verdict = Literal["approve", "reject", "retry"]
 MIN_REASON = 5
@@ -51,10 +52,10 @@ def decide(
     if len(reason.strip()) < MIN_REASON:
         raise BadInput("Give a reason that another person can understand.")
     ruling = latest_ruling(session, job_id)
-    _note(session, job, ruling, verdict, reviewer=reviewer, reason=reason, clock=clock)
-    if verdict == "approve" and not _enough(session, ruling):
+    final = _note(session, job, ruling, verdict, reviewer=reviewer, reason=reason, clock=clock)
+    if not final:
         return job
-    _moved(session, job, verdict, reviewer=reviewer, clock=clock)
+    _moved(session, job, ruling, verdict, reviewer=reviewer, clock=clock)
     session.flush()
     session.refresh(job)
     return job
@@ -62,7 +63,9 @@ def decide(
 
 def _note(
     session: Session, job: Job, ruling: Ruling, verdict: Verdict, *, reviewer: str, reason: str, clock: Clock
-) -> None:
+) -> bool:
+    """Write down what one person decided and answer whether that settles it."""
+    now_ms = milliseconds(clock.now())
     if verdict != "retry":
         mine = select(Review).where(Review.ruling == ruling.id, Review.reviewer == reviewer)
         if session.exec(mine).first() is not None:
@@ -74,10 +77,18 @@ def _note(
                 reviewer=reviewer,
                 approve=verdict == "approve",
                 reason=reason.strip(),
-                at_ms=milliseconds(clock.now()),
+                at_ms=now_ms,
             )
         )
         session.flush()
+    final = verdict != "approve" or _enough(session, ruling)
+    facts = {
+        "verdict": verdict,
+        "ruling": int(ruling.id or 0),
+        "waited": max(now_ms - ruling.at_ms, 0),
+        "final": int(final),
+        "overturned": int(final and verdict == "approve"),
+    }
     record(
         session,
         Event(
@@ -85,11 +96,12 @@ def _note(
             actor=f"reviewer:{reviewer}",
             partner=job.partner,
             job=job.id,
-            facts={"verdict": verdict, "ruling": int(ruling.id or 0)},
+            facts=facts | leaves.why(from_json(ruling.decision)),
             private={"reason": reason.strip()},
         ),
         clock,
     )
+    return final
 
 
 def _enough(session: Session, ruling: Ruling) -> bool:
@@ -100,10 +112,18 @@ def _enough(session: Session, ruling: Ruling) -> bool:
     return len({review.reviewer for review in approvals}) >= (2 if decision.grave else 1)
 
 
-def _moved(session: Session, job: Job, verdict: Verdict, *, reviewer: str, clock: Clock) -> None:
+def _moved(
+    session: Session, job: Job, ruling: Ruling, verdict: Verdict, *, reviewer: str, clock: Clock
+) -> None:
     step = job.held_at or "screen"
     to = {"approve": _ONWARD[step], "reject": State.REJECTED, "retry": _AGAIN[step]}[verdict]
     move(session, job.id, State.HELD, to, now_ms=milliseconds(clock.now()), held_at=None)
     if to in _TAGS:
-        event = Event(tag=_TAGS[to], actor=f"reviewer:{reviewer}", partner=job.partner, job=job.id)
+        event = Event(
+            tag=_TAGS[to],
+            actor=f"reviewer:{reviewer}",
+            partner=job.partner,
+            job=job.id,
+            facts=leaves.why(from_json(ruling.decision)),
+        )
         record(session, event, clock)

@@ -24,7 +24,7 @@ from core.shot import Tick
 from core.state import CANCELLABLE, State
 from core.store import claim, move, postpone, renew
 from core.tables import Job, Manifest, Ruling
-from pipeline import consents, rulings
+from pipeline import consents, leaves, rulings
 from pipeline.steps import STEPS, Done
 from pipeline.tools import Tools
 
@@ -61,7 +61,13 @@ def _claimed(tools: Tools, holder: str, job_id: str | None) -> Job | None:
             facts = {"state": job.state, "attempt": job.attempts}
             record_event(
                 session,
-                Event(tag=Tag.JOB_RECLAIMED, actor=f"worker:{holder}", job=job.id, facts=facts),
+                Event(
+                    tag=Tag.JOB_RECLAIMED,
+                    actor=f"worker:{holder}",
+                    partner=job.partner,
+                    job=job.id,
+                    facts=facts,
+                ),
                 tools.clock,
             )
         session.commit()
@@ -78,9 +84,9 @@ def _worked(job: Job, state: State, tools: Tools) -> Done:
             tick(0.0)
             return STEPS[state](job, tools, tick)
     except Cancelled:
-        return Done(to=State.CANCELLED, events=((Tag.CLIP_CANCELLED, {}),))
+        return Done(to=State.CANCELLED, events=((Tag.CLIP_CANCELLED, {"state": state}),))
     except BadInput as error:
-        return _failed(error.code, error.message)
+        return _failed(state, error.code, error.message)
 
 
 def _given_up(job: Job, state: State, tools: Tools) -> Done:
@@ -88,12 +94,14 @@ def _given_up(job: Job, state: State, tools: Tools) -> Done:
     if state in _FAIL_CLOSED:
         step = _FAIL_CLOSED[state]
         decision = rulings.fault("prompt" if step == "admit" else "screen", tools.pack, why)
-        return Done(to=State.HELD, values={"held_at": step}, events=((Tag.CLIP_HELD, {}),), ruling=decision)
-    return _failed("gave_up", why)
+        held = ((Tag.CLIP_HELD, leaves.why(decision)),)
+        return Done(to=State.HELD, values={"held_at": step}, events=held, ruling=decision)
+    return _failed(state, "gave_up", why)
 
 
-def _failed(code: str, why: str) -> Done:
-    return Done(to=State.FAILED, values={"problem": why}, events=((Tag.CLIP_FAILED, {"code": code}),))
+def _failed(state: State, code: str, why: str) -> Done:
+    events = ((Tag.CLIP_FAILED, {"state": state, "code": code}),)
+    return Done(to=State.FAILED, values={"problem": why}, events=events)
 
 
 def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:

@@ -7,6 +7,7 @@ this worker still owns the request. Files that a step leaves behind before that 
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,7 @@ from core.shot import Reference, Shot, Tick
 from core.state import State
 from core.tables import Job, Upload
 from generation.grid import snap
-from pipeline import audits, people, rulings
+from pipeline import audits, leaves, people, rulings
 from pipeline.consents import Kind
 from pipeline.screening import Sighting, sightings
 from pipeline.tools import Tools
@@ -97,7 +98,13 @@ def generate(job: Job, tools: Tools, tick: Tick) -> Done:
         events=(
             (
                 Tag.CLIP_GENERATED,
-                {"engine": checkpoint["name"], "checkpoint": checkpoint["sha256"], "mezzanine": digest},
+                {
+                    "engine": checkpoint["name"],
+                    "version": checkpoint["version"],
+                    "checkpoint": checkpoint["sha256"],
+                    "mezzanine": digest,
+                    "length": round(clip.seconds * 1000),
+                },
             ),
         ),
     )
@@ -141,11 +148,12 @@ def sign(job: Job, tools: Tools, tick: Tick) -> Done:
         signed = tools.sign(source, target, _claim(job, tools, probe(source)))
         digest = file_sha256(target)
         name = tools.blobs.put("private", _blob(job, f"signed{source.suffix}"), target)
+    store = hashlib.sha256(signed.bytes).hexdigest()
     return Done(
         to=State.SIGNED,
         values={"signed": name, "manifest_label": signed.label},
-        got={"signed_sha256": digest},
-        events=((Tag.CLIP_SIGNED, {"file": digest, "manifest": signed.label}),),
+        got={"signed_sha256": digest, "store_sha256": store},
+        events=((Tag.CLIP_SIGNED, {"file": digest, "manifest": signed.label, "store": store}),),
         manifest=(signed.label, signed.bytes),
     )
 
@@ -158,7 +166,9 @@ def record(job: Job, tools: Tools, tick: Tick) -> Done:
         "file": digest,
         "manifest": str(job.manifest_label),
         "payload": job.payload,
+        "store": job.got["store_sha256"],
         "mezzanine": job.got["mezzanine_sha256"],
+        "checkpoint": job.got["engine"]["sha256"],
         "pack": tools.pack.sha256,
     }
     # Until the transaction that carries this event commits, nothing is public; from then on only forward.
@@ -176,17 +186,27 @@ def release(job: Job, tools: Tools, tick: Tick) -> Done:
         why = f"The finished file does not verify ({report.verdict}): {' '.join(report.reasons)}"
         if report.verdict == "recovered":
             raise Unavailable(why)  # the log could not be asked; it can be asked again
-        return Done(
-            to=State.FAILED, values={"problem": why}, events=((Tag.CLIP_FAILED, {"verdict": report.verdict}),)
-        )
+        facts = {"state": job.state, "code": "not_verified", "verdict": report.verdict}
+        return Done(to=State.FAILED, values={"problem": why}, events=((Tag.CLIP_FAILED, facts),))
     tick(0.9)
     # A crash after this line leaves a public file that no route serves until the state says released.
     name = tools.blobs.publish(str(job.signed), f"clips/{job.id}{path.suffix}")
+    now_ms = _now(tools)
     return Done(
         to=State.RELEASED,
-        values={"public": name, "released_ms": _now(tools)},
+        values={"public": name, "released_ms": now_ms},
         got={"verdict": report.verdict},
-        events=((Tag.CLIP_RELEASED, {"file": job.got["signed_sha256"], "verdict": report.verdict}),),
+        events=(
+            (
+                Tag.CLIP_RELEASED,
+                {
+                    "file": job.got["signed_sha256"],
+                    "manifest": str(job.manifest_label),
+                    "verdict": report.verdict,
+                    "took": max(now_ms - job.created_ms, 0),
+                },
+            ),
+        ),
     )
 
 
@@ -236,19 +256,16 @@ def scratch_folder(tools: Tools) -> Iterator[Path]:
 
 
 def _ruled(decision: Decision, to: State, *, held_at: str, got: dict[str, Any] | None = None) -> Done:
-    facts: dict[str, Any] = {
-        "stage": decision.stage,
-        "outcome": decision.outcome,
-        "pack": decision.pack_sha256,
-    }
-    facts |= {"rules": [rule.id for rule in decision.rules], "consents": list(decision.consents)}
     after = {
         State.HELD: Tag.CLIP_HELD,
         State.REFUSED: Tag.CLIP_REFUSED,
         State.REJECTED: Tag.CLIP_REJECTED,
         State.CLEARED: Tag.CLIP_CLEARED,
     }
-    events = ((Tag.POLICY_DECIDED, facts), *(((after[to], {}),) if to in after else ()))
+    events = (
+        (Tag.POLICY_DECIDED, leaves.decided(decision)),
+        *(((after[to], leaves.why(decision)),) if to in after else ()),
+    )
     values = {"held_at": held_at} if to is State.HELD else {}
     return Done(to=to, values=values, got=got or {}, events=events, ruling=decision)
 

@@ -59,7 +59,7 @@ class PackText(_Strict):
     """A whole pack."""
 
     name: Name
-    version: Annotated[str, StringConstraints(min_length=1, max_length=32)]
+    version: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9 ._+-]{0,31}$")]
     rules: tuple[RuleText, ...] = Field(min_length=1, strict=False)
     tests: tuple[CaseText, ...] = Field(default=(), strict=False)
 

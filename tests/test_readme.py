@@ -10,6 +10,7 @@ import typer.main
 import yaml
 
 from api.cli import app as cli
+from core.schema import Tag
 from core.settings import Settings
 from core.state import State
 
@@ -50,6 +51,13 @@ def test_the_defaults_in_the_readme_are_the_defaults() -> None:
                 "" if actual in (None, "") else f"{actual:g}" if isinstance(actual, float) else str(actual)
             )
             assert default == shown, name
+
+
+def test_every_tag_of_the_log_is_in_the_readme_and_the_other_way_round() -> None:
+    section = README.partition("## What the audit log holds")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    documented = [tag for row in rows for tag in re.findall(r"`([^`]+)`", row)]
+    assert sorted(documented) == sorted(Tag)
 
 
 def test_every_state_is_in_the_readme() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from api.cli import local, suites
 from api.cli.show import Exit, Json, answer, told
@@ -16,6 +17,7 @@ from audits.log.format import parse_verifier_key
 from audits.log.proof import SUFFIX, prove
 from audits.log.writer import log_key
 from core.errors import BadInput
+from core.schema import described
 from pipeline.tools import Tools
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
@@ -90,6 +92,17 @@ def bundle(
         with tools.store.reading() as session:
             count = write_bundle(session, _folder(tools), _key(tools).vkey, clip, out, papers=papers)
     answer({"out": str(out), "events": count}, f"{out}: {count} events", as_json=as_json)
+
+
+@app.command()
+def schema(as_json: Json = False) -> None:
+    """Show what the leaves of the log may hold: every tag, with its facts and their types."""
+    whole = described()
+    rows = []
+    for tag, about in whole["tags"].items():
+        rows += [f"[bold]{tag}[/bold]  {about['about']}"]
+        rows += [f"    {name}: {escape(json.dumps(shape))}" for name, shape in about["facts"].items()]
+    answer(whole, "\n".join(rows), as_json=as_json)
 
 
 def _folder(tools: Tools) -> Path:

@@ -67,7 +67,7 @@ def test_a_person_is_registered_enrolled_and_erased(world: World) -> None:
     assert sealed not in stored
     assert wrapped not in stored
     assert all(PERSON.encode() not in event.leaf for event in world.rows(AuditEvent))
-    assert "identity:erased" in world.tags()
+    assert "subject:erased" in world.tags()
 
 
 def test_the_reasons_why_an_enrolment_fails_are_told(world: World) -> None:

@@ -8,9 +8,10 @@ import pytest
 
 from audits.log.signing import LogKey
 from audits.log.writer import integrate, log_key
-from core.clock import Clock
-from core.events import Event, Tag, record
+from core.clock import Clock, milliseconds
+from core.events import Leaf, Tag, render
 from core.store import Store, open_store
+from core.tables import AuditEvent
 
 ORIGIN = "greenlight.test/log"
 
@@ -25,16 +26,16 @@ class Log:
     clock: Clock
 
     def happen(self, count: int, **columns: str) -> list[int]:
-        """Commit `count` events in one transaction and return their ids."""
+        """Commit `count` events in one transaction and return their ids.
+
+        They are of schema version 1, which declares no facts: what the log does with bytes is tested here.
+        """
+        at_ms = milliseconds(self.clock.now())
+        columns = {"tag": Tag.CLIP_RELEASED.value, "actor": "system"} | columns
+        leaves = [render(Leaf(v=1, at_ms=at_ms, facts={"n": n}, **columns)) for n in range(count)]
         with self.store.session() as session:
-            rows = [
-                record(
-                    session,
-                    Event(tag=Tag.CLIP_RELEASED, actor="system", facts={"n": n}, **columns),
-                    self.clock,
-                )
-                for n in range(count)
-            ]
+            rows = [AuditEvent(at_ms=at_ms, leaf=leaf, **columns) for leaf in leaves]
+            session.add_all(rows)
             session.commit()
             return [row.id for row in rows if row.id is not None]
 

@@ -48,7 +48,7 @@ def logged_ids(log: Log) -> list[int]:
 
 def test_a_late_committer_leaves_no_gap(log: Log) -> None:
     with log.store.session() as slow:
-        late = record(slow, Event(tag=Tag.CLIP_HELD, actor="system"), log.clock).id
+        late = record(slow, Event(tag=Tag.AUDIT_QUERIED, actor="system"), log.clock).id
         early = log.happen(2)
         assert late is not None
         assert late < min(early)
@@ -62,7 +62,7 @@ def test_a_late_committer_leaves_no_gap(log: Log) -> None:
 
 def test_a_rolled_back_event_is_no_entry(log: Log) -> None:
     with log.store.session() as gone:
-        record(gone, Event(tag=Tag.CLIP_HELD, actor="system"), log.clock)
+        record(gone, Event(tag=Tag.AUDIT_QUERIED, actor="system"), log.clock)
         gone.rollback()
     after = log.happen(1)
     assert log.integrate() == 1

@@ -127,6 +127,8 @@ _RATE = Record({"case": LINE, "hits": COUNT, "trials": COUNT, "better": WORD})
 # Why a request came to where it is: the stage, the rules and what they are about.
 _WHY: Mapping[str, Fact] = {"stage": WORD, "rules": Many(WORD), "categories": Many(WORD)}
 
+_FILTERS = Record({f"{name}?": ID for name in ("partner", "tag", "state", "rule", "identity", "job")})
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -235,7 +237,7 @@ _FACTS: Mapping[Tag, Told] = {
     Tag.AUDIT_QUERIED: Told(
         "Somebody of the house, or an auditor, looked.",
         (),
-        {"query?": DIGEST, "start?": COUNT, "end?": COUNT, "count?": COUNT},
+        {"filters?": _FILTERS, "query?": DIGEST, "start?": COUNT, "end?": COUNT, "count?": COUNT},
     ),
     Tag.AUDIT_RAN: Told(
         "A preemptive suite ran.",

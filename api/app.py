@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import console, generations, people, problems, public
+from api import console, generations, keys, people, problems, public
 from api.uploads import Decoders
 from core.vault import secret_file
 from pipeline.tools import Tools
@@ -30,7 +30,7 @@ def create_app(tools: Tools) -> FastAPI:
     app.state.tools = tools
     app.state.decoders = Decoders(DECODERS)
     problems.install(app, page=console.problem_page)
-    for router in (generations.router, people.router, public.router, console.router):
+    for router in (generations.router, people.router, public.router, keys.router, console.router):
         app.include_router(router)
     cookie_key = secret_file(tools.settings.data_dir / "keys" / "session", 32).hex()
     app.add_middleware(

@@ -94,6 +94,18 @@ def deciding(reviewer: Annotated[Reviewer, Depends(signed_in)]) -> Reviewer:
     return reviewer
 
 
+def administering(reviewer: Annotated[Reviewer, Depends(signed_in)]) -> Reviewer:
+    """Find the person who is signed in, or raise `Forbidden` when they may not change keys."""
+    return checked_admin(reviewer)
+
+
+def checked_admin(reviewer: Reviewer) -> Reviewer:
+    """Give the person back if they are an admin, or raise `Forbidden`."""
+    if reviewer.role != "admin":
+        raise Forbidden("Only admins change keys.")
+    return reviewer
+
+
 def checked_form(request: Request, token: str) -> None:
     """Refuse a form that did not come from our own page (CSRF)."""
     ours = request.session.get("form_token") or secrets.token_hex()
@@ -120,3 +132,4 @@ GateTools = Annotated[Tools, Depends(tools_of)]
 CallingPartner = Annotated[str, Depends(calling_partner)]
 SignedIn = Annotated[Reviewer, Depends(signed_in)]
 Deciding = Annotated[Reviewer, Depends(deciding)]
+Administering = Annotated[Reviewer, Depends(administering)]

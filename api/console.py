@@ -41,7 +41,7 @@ def problem_page(request: Request, status: int, message: str) -> Response:
 @router.get("/login", response_class=HTMLResponse)
 def get_login(request: Request) -> Response:
     """Show the sign-in form."""
-    return _page(request, "login.html")
+    return page(request, "login.html")
 
 
 @router.post("/login")
@@ -58,7 +58,7 @@ def post_login(
         with tools.store.reading() as session:
             reviewer = checked_reviewer(session, name, password)
     except Unauthenticated as error:
-        return _page(request, "login.html", status=401, problem=error.message)
+        return page(request, "login.html", status=401, problem=error.message)
     # A new session for a new person: nothing set before signing in survives it.
     request.session.clear()
     # The token of the forms comes now and not with the first page, so that pages opened side by side agree.
@@ -79,7 +79,7 @@ def get_queue(request: Request, tools: GateTools, reviewer: SignedIn) -> Respons
     """Show what waits for a decision, oldest first."""
     with tools.store.reading() as session:
         waiting = [(job, _latest(explanation(session, job, "auditor"))) for job in queue(session)]
-    return _page(request, "queue.html", reviewer=reviewer, waiting=waiting)
+    return page(request, "queue.html", reviewer=reviewer, waiting=waiting)
 
 
 @router.get("/clips/{job_id}", response_class=HTMLResponse)
@@ -147,7 +147,7 @@ def _clip_page(
         record(session, event, tools.clock)
         session.commit()
     shown |= {"job": job, "decisions": explained["decisions"], "names": names, "reviews": reviews}
-    return _page(request, "clip.html", status=status, reviewer=reviewer, longest=MAX_SECONDS, **shown)
+    return page(request, "clip.html", status=status, reviewer=reviewer, longest=MAX_SECONDS, **shown)
 
 
 def _held(tools: Tools, job_id: str) -> Job:
@@ -173,7 +173,8 @@ def _people(session: Session, explained: dict[str, Any]) -> list[Identity]:
     return [person for name in found if (person := session.get(Identity, name)) is not None]
 
 
-def _page(request: Request, name: str, *, status: int = 200, **shown: Any) -> Response:
+def page(request: Request, name: str, *, status: int = 200, **shown: Any) -> Response:
+    """Answer a page of the console, with the token that its forms carry."""
     token = request.session.setdefault("form_token", secrets.token_urlsafe(16))
     return _answered(request, name, status, {"form_token": token, **shown})
 

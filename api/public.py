@@ -15,9 +15,10 @@ from starlette.concurrency import run_in_threadpool
 from api.auth import FreeDecoders, GateTools
 from api.problems import ANSWERS
 from api.uploads import stored
+from core.clock import milliseconds
 from core.errors import NotFound
 from core.state import State
-from core.tables import AuditEvent, Job, LogCheckpoint
+from core.tables import AuditEvent, GateKey, Job, LogCheckpoint
 from pipeline.tools import Tools
 from pipeline.verification import report_json
 
@@ -67,7 +68,7 @@ def healthz(tools: GateTools) -> str:
 
 @router.get("/metrics", response_class=PlainTextResponse)
 def metrics(tools: GateTools) -> Response:
-    """Report requests by state, refusals by rule and the log's lag, for Prometheus."""
+    """Report requests by state, refusals by rule, the log's lag and the end of certificates, for Prometheus."""
     return Response(generate_latest(_measured(tools)), media_type=CONTENT_TYPE_LATEST)
 
 
@@ -77,6 +78,13 @@ def _measured(tools: Tools) -> CollectorRegistry:
     rules = Gauge("greenlight_rulings", "Events by tag and first rule", ["tag", "rule"], registry=registry)
     events = Gauge("greenlight_audit_events", "Audit events committed", registry=registry)
     size = Gauge("greenlight_log_size", "Leaves of the signed log", registry=registry)
+    expires = Gauge(
+        "greenlight_signing_certificate_expires_seconds",
+        "Seconds until a signing certificate expires; negative after",
+        ["key", "state"],
+        registry=registry,
+    )
+    now_ms = milliseconds(tools.clock.now())
     with tools.store.reading() as session:
         counted = dict(session.exec(select(Job.state, func.count()).group_by(Job.state)).all())
         for state in State:
@@ -87,5 +95,7 @@ def _measured(tools: Tools) -> CollectorRegistry:
         for tag, rule, count in session.exec(ruled):
             rules.labels(tag, rule or "").set(count)
         events.set(session.exec(select(func.count()).select_from(AuditEvent)).one())
+        for key in session.exec(select(GateKey).where(col(GateKey.expires_ms).is_not(None))):
+            expires.labels(key.id[:16], key.state).set(((key.expires_ms or 0) - now_ms) / 1000)
         size.set(session.exec(select(func.max(LogCheckpoint.size))).one() or 0)
     return registry

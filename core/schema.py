@@ -47,6 +47,11 @@ class Tag(StrEnum):
     AUDIT_QUERIED = "audit:queried"
     AUDIT_RAN = "audit:ran"
     JOB_RECLAIMED = "job:reclaimed"
+    KEY_CREATED = "key:created"
+    KEY_PROPOSED = "key:proposed"
+    KEY_ROTATED = "key:rotated"
+    KEY_REVOKED = "key:revoked"
+    KEY_EXPIRING = "key:expiring"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +145,8 @@ class Told:
 
 
 _CLIP = ("partner", "job")
+# A claim signer by the SHA-256 of its certificate, a watermark key by its public id.
+_KEY: Mapping[str, Fact] = {"key": ID, "kind": WORD}
 _FACTS: Mapping[Tag, Told] = {
     Tag.REQUEST_RECEIVED: Told(
         "A partner asked for a clip; the prompt is private.",
@@ -258,6 +265,17 @@ _FACTS: Mapping[Tag, Told] = {
     Tag.JOB_RECLAIMED: Told(
         "A step was taken over from a worker that lost it.", _CLIP, {"state": WORD, "attempt": COUNT}
     ),
+    Tag.KEY_CREATED: Told("The first start let a key in, with nobody there to approve it.", (), _KEY),
+    Tag.KEY_PROPOSED: Told("An admin proposed a key.", (), _KEY),
+    Tag.KEY_ROTATED: Told(
+        "Another admin approved a key: it signs or marks from now on.", (), {**_KEY, "before?": ID}
+    ),
+    Tag.KEY_REVOKED: Told(
+        "A key ended: what it signed or marked from `since` on does not count; the reason is private.",
+        (),
+        {**_KEY, "since": TIME},
+    ),
+    Tag.KEY_EXPIRING: Told("A signing certificate expires soon.", (), {**_KEY, "expires": TIME}),
 }
 
 VERSION = 2

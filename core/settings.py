@@ -40,6 +40,16 @@ class Settings(BaseSettings):
     )
     signing_key: Path | None = Field(None, description="PEM key of the signing certificate")
     signing_roots: Path | None = Field(None, description="PEM roots that our own manifests must chain to")
+    signing_secret: Path | None = Field(
+        None, description="file with the key's passphrase, or the token's PIN"
+    )
+    signing_module: Path | None = Field(None, description="PKCS#11 library of the HSM that keeps the key")
+    signing_token: str = Field("", description="label of the PKCS#11 token")
+    signing_token_key: str = Field("", description="label of the key in the token")
+    signing_program: str = Field("", description="program that signs: the data on stdin, ES256 on stdout")
+    signing_seconds: float = Field(10.0, gt=0, description="time limit of the signing program")
+    signing_level: Literal["AL1", "AL2"] = Field("AL1", description="C2PA assurance level to check against")
+    key_warning_days: int = Field(30, ge=0, description="days before its end that a certificate is announced")
     log_origin: str = Field("greenlight.invalid/log", description="origin line of the audit log")
     audit_schedule: str = Field(
         "", description="preemptive suites and the hours between their runs: `SUITE=HOURS, …`"

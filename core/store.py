@@ -137,12 +137,19 @@ def renew(session: Session, job_id: str, fence: int, *, until_ms: int, progress:
     return bool(cancelled)
 
 
-def postpone(session: Session, job_id: str, fence: int, *, until_ms: int, problem: str) -> None:
-    """Give a step back for another attempt after `until_ms`."""
+def postpone(
+    session: Session, job_id: str, fence: int, *, until_ms: int, problem: str, counts: bool = True
+) -> None:
+    """Give a step back for another attempt after `until_ms`; one that does not count uses up no attempt."""
     changed = session.execute(
         sa.update(Job)
         .where(col(Job.id) == job_id, owned(fence))
-        .values(lease_until_ms=until_ms, holder=None, problem=problem)
+        .values(
+            lease_until_ms=until_ms,
+            holder=None,
+            problem=problem,
+            attempts=Job.attempts - (0 if counts else 1),
+        )
     )
     if changed.rowcount != 1:  # type: ignore[attr-defined]  # Result of an UPDATE is a CursorResult
         raise StaleFence

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Index, Integer, LargeBinary, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.types import JSON
 from sqlmodel import Field, SQLModel
 
@@ -204,6 +213,51 @@ class Manifest(SQLModel, table=True):
     label: str = Field(index=True)
     job: str = Field(foreign_key="job.id", index=True)
     store: bytes = Field(sa_column=_bytes())
+
+
+class GateKey(SQLModel, table=True):
+    """A key that signs or marks: proposed by one admin, made active by another, then retired or revoked.
+
+    The private half is never here: `custody` says where a claim signer's is kept, a mark key's is a file.
+    """
+
+    __table_args__ = (
+        # Two people to change a key: whoever proposed it cannot have approved it, whatever the code does.
+        CheckConstraint("approved_by <> proposed_by", name="gatekey_two_people"),
+        CheckConstraint(
+            "first OR approved_by IS NOT NULL OR state IN ('proposed', 'revoked')", name="gatekey_approved"
+        ),
+        Index(
+            "gatekey_one_active",
+            "kind",
+            unique=True,
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    """Of a claim signer the SHA-256 of its leaf, of a mark key its public id."""
+    kind: str
+    """claim or mark"""
+    state: str
+    """proposed, active, retired or revoked"""
+    first: bool = False
+    """Found at the first start, with nobody there to approve it."""
+    development: bool = False
+    serial: str = Field(default="", index=True)
+    chain_pem: str = ""
+    roots_pem: str = ""
+    custody: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
+    expires_ms: int | None = Field(default=None, sa_type=BigInteger)
+    warned: bool = False
+    """Whether its coming end was announced."""
+    proposed_by: str
+    approved_by: str | None = None
+    created_ms: int = _ms()
+    active_ms: int | None = Field(default=None, sa_type=BigInteger)
+    revoked_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """From when on it no longer counts, which may lie before the revocation itself."""
 
 
 class AuditEvent(SQLModel, table=True):

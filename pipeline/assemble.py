@@ -13,27 +13,18 @@ from sqlmodel import Session
 from audits.log.writer import integrate, log_key
 from core.blobs import LocalBlobs
 from core.clock import SystemClock
-from core.errors import KeyMissing
 from core.media import sandbox
 from core.settings import Settings
 from core.store import open_store
 from core.vault import Vault, secret_file
 from generation.engines import open_engine
 from pipeline import people
+from pipeline.keyring import Keyring, first_keys
 from pipeline.records import prover
 from pipeline.screening import ChildDetector, child_pool
 from pipeline.tools import Tools
 from pipeline.verification import Verifier
 from policies.engine import default_pack, load
-from provenance.keys import (
-    Credential,
-    PemKey,
-    SigningKeys,
-    dev_keys,
-    mark_keys,
-    open_keys,
-    read_certificates,
-)
 from provenance.manifest import sign
 from provenance.mark import mark
 from safety.prompt import PromptReader, ProtectedName
@@ -44,14 +35,13 @@ def assemble(settings: Settings) -> Tools:
     clock = SystemClock()
     store = open_store(settings.database)
     keys_dir = settings.data_dir / "keys"
-    signing = _signing_keys(settings, keys_dir, clock)
-    marking = mark_keys(keys_dir)
+    first_keys(store, settings, keys_dir, clock)
+    ring = Keyring(store, keys_dir, clock)
     log = log_key(keys_dir / "log", settings.log_origin)
     log_dir = settings.data_dir / "log"
     pool = child_pool()
     verifier = Verifier(
-        roots_pem=signing.claim_roots_pem,
-        keys=marking,
+        ring=ring,
         store=store,
         prove=prover(log_dir, log),
         cage=sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds),
@@ -73,15 +63,15 @@ def assemble(settings: Settings) -> Tools:
             detector(name="voice", tier="embedded", target="safety.voice:Voice"),
         ),
         mark=lambda clip, into, payload: mark(
-            clip, into, payload, marking[0], crf=settings.delivery_crf, preset=settings.delivery_preset
+            clip, into, payload, ring.marking(), crf=settings.delivery_crf, preset=settings.delivery_preset
         ),
-        sign=lambda source, target, claim: sign(source, target, claim, signing),
-        mark_keys=marking,
+        sign=lambda source, target, claim: sign(source, target, claim, ring.signer()),
+        ring=ring,
         integrate=lambda: integrate(store, log_dir, log, clock),
         verify=verifier.own,
         verify_untrusted=verifier.untrusted,
         version=version("greenlight"),
-        doubles=_doubles(settings),
+        doubles=ring.doubles(),
     )
 
 
@@ -98,19 +88,3 @@ class _PromptDesk:
         names = people.protected_names(session, ProtectedName)
         models = [asdict(model) for model in self.reader.models]
         return self.reader.read(text, modality=modality, protected=names) | {"models": models}
-
-
-def _signing_keys(settings: Settings, folder: Path, clock: SystemClock) -> SigningKeys:
-    given = (settings.signing_chain, settings.signing_key, settings.signing_roots)
-    if not any(given):
-        return dev_keys(folder, clock)
-    chain, key, roots = given
-    if chain is None or key is None or roots is None:
-        raise KeyMissing("signing_chain, signing_key and signing_roots must be set together.")
-    return open_keys(Credential(read_certificates(chain, roots), PemKey(key)), clock)
-
-
-def _doubles(settings: Settings) -> dict[str, str]:
-    if settings.signing_chain is not None:
-        return {}
-    return {"signing": "a development certificate authority that nobody else trusts"}

@@ -17,7 +17,7 @@ from sqlmodel import Session
 
 from core.clock import milliseconds
 from core.decision import to_json
-from core.errors import BadInput, Cancelled, GreenlightError, StaleFence
+from core.errors import BadInput, Cancelled, GreenlightError, KeyMissing, StaleFence
 from core.events import Event, Tag
 from core.events import record as record_event
 from core.shot import Tick
@@ -32,7 +32,10 @@ _log = structlog.get_logger("pipeline")
 _BEAT_SECONDS = 1.0
 _STEP_SECONDS = 3600.0
 _BACKOFF_MS = 2000
+_KEY_WAIT_MS = 30_000
 _FAIL_CLOSED = {State.RECEIVED: "admit", State.GENERATED: "screen"}
+NEEDS_KEY = frozenset({State.CLEARED, State.MARKED})
+"""Before the steps that mark and sign. Without a key they wait, however long, for one to be approved."""
 
 
 def advance(tools: Tools, holder: str, job_id: str | None = None) -> str | None:
@@ -108,7 +111,7 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
     """Write everything a step came to in one transaction, guarded by the fence."""
     now_ms = milliseconds(tools.clock.now())
     with tools.store.session() as session:
-        values = done.values | {"got": job.got | done.got, "progress": 0.0}
+        values = {"problem": None} | done.values | {"got": job.got | done.got, "progress": 0.0}
         if done.ruling is not None:
             session.add(_ruling_row(job, done, now_ms))
             consents.use(session, job.id, done.ruling.consents)
@@ -149,10 +152,12 @@ def _give_back(tools: Tools, job: Job, error: Exception) -> None:
         if isinstance(error, GreenlightError)
         else f"A part of the gate failed ({type(error).__name__})."
     )
-    until_ms = milliseconds(tools.clock.now()) + _BACKOFF_MS * 2 ** min(job.attempts - 1, 6)
+    waits = isinstance(error, KeyMissing) and State(job.state) in NEEDS_KEY
+    pause_ms = _KEY_WAIT_MS if waits else _BACKOFF_MS * 2 ** min(job.attempts - 1, 6)
+    until_ms = milliseconds(tools.clock.now()) + pause_ms
     try:
         with tools.store.session() as session:
-            postpone(session, job.id, job.fence, until_ms=until_ms, problem=why[:1000])
+            postpone(session, job.id, job.fence, until_ms=until_ms, problem=why[:1000], counts=not waits)
             session.commit()
     except StaleFence:
         _log.warning("lease lost before it could be given back", job=job.id)

@@ -12,6 +12,7 @@ from sqlmodel import col, delete, select
 from core.clock import milliseconds
 from core.state import RUNNABLE
 from core.tables import Job, Outbox
+from pipeline.keys import watch
 from pipeline.tools import Tools
 
 SCRATCH_SECONDS = 6 * 3600
@@ -19,11 +20,14 @@ HINT_LIMIT = 500
 
 
 def sweep(tools: Tools) -> None:
-    """Delete work in progress that its owner left behind, and hints nobody will need."""
+    """Delete work in progress that its owner left behind and hints nobody will need; announce expiring keys."""
     home = tools.settings.data_dir / "scratch"
     for folder in home.iterdir() if home.is_dir() else ():
         if time.time() - _touched(folder) > SCRATCH_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
+    with tools.store.session() as session:
+        watch(session, tools.clock, days=tools.settings.key_warning_days)
+        session.commit()
     if not tools.settings.broker_url:
         # Embedded workers look into the table of requests itself; hints are for queues.
         with tools.store.session() as session:

@@ -16,11 +16,11 @@ from core.settings import Settings
 from core.store import Store
 from core.vault import Vault
 from generation.engines import Engine
+from pipeline.keyring import Keyring
 from pipeline.screening import Detector
 from policies.engine import Pack
 from provenance.manifest import Claim, SignedManifest
 from provenance.mark import Marked
-from provenance.marks import MarkKey
 from provenance.verify import Report
 
 
@@ -47,7 +47,8 @@ class Tools:
     detectors: Sequence[Detector]
     mark: Callable[[Clip, Path, int], Marked]
     sign: Callable[[Path, Path, Claim], SignedManifest]
-    mark_keys: Sequence[MarkKey]
+    ring: Keyring
+    """The keys that sign, mark and are believed, as they are now."""
     integrate: Callable[[], int]
     """Bring the audit log up to date with the events committed so far; answers its size."""
     verify: Callable[[Path, str], Report]

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from core.media import sandbox
 from core.store import Store
+from pipeline.keyring import Keyring
 from pipeline.records import Books
 from provenance.marks import MarkKey
 from provenance.verdict import Examination, LogProof
@@ -21,10 +22,9 @@ _EXAMINATION = TypeAdapter(Examination)
 
 @dataclass(frozen=True, slots=True)
 class Verifier:
-    """What verification needs to know: claim roots, watermark keys, our books, the log's prover."""
+    """What verification needs to know: whom we believe now, our books, the log's prover."""
 
-    roots_pem: str
-    keys: tuple[MarkKey, ...]
+    ring: Keyring
     store: Store
     prove: Callable[[int], LogProof]
     cage: sandbox.Cage
@@ -32,14 +32,20 @@ class Verifier:
     def own(self, path: Path, job_id: str) -> Report:
         """Verify a finished file of ours whose release is being decided."""
         books = Books(self.store, releasing=job_id)
-        return verify(path, roots_pem=self.roots_pem, mark_keys=self.keys, records=books, prove=self.prove)
+        return verify(
+            path,
+            roots_pem=self.ring.roots_pem(),
+            mark_keys=self.ring.detecting(),
+            records=books,
+            prove=self.prove,
+        )
 
     def untrusted(self, path: Path) -> Report:
         """Verify a stranger's file: its bytes are read in a child process, our books stay here."""
         arguments = {
             "path": str(path.resolve()),
-            "roots_pem": self.roots_pem,
-            "keys": [[key.id, key.secret.hex()] for key in self.keys],
+            "roots_pem": self.ring.roots_pem(),
+            "keys": [[key.id, key.secret.hex()] for key in self.ring.detecting()],
         }
         found = sandbox.run(
             "pipeline.verification:examined", arguments, cage=self.cage, readable=[path.resolve()]

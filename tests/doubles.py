@@ -28,6 +28,7 @@ from core.store import Store, open_store
 from core.tables import Partner
 from core.vault import Vault
 from pipeline.consents import Kind
+from pipeline.keyring import Keyring
 from pipeline.tools import Tools
 from policies.engine import Pack, default_pack, load
 from provenance.manifest import SignedManifest
@@ -148,7 +149,7 @@ def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **chan
         detectors=(Eyes("likeness"), Eyes("voice")),
         mark=mark,
         sign=sign,
-        mark_keys=(),
+        ring=Keyring(store, folder / "keys", clock),
         integrate=lambda: 0,
         verify=lambda _path, _job: SimpleNamespace(verdict="verified", reasons=[]),
         verify_untrusted=lambda _path: SimpleNamespace(verdict="unknown", reasons=[]),

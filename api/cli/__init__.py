@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from api.cli import audit, audit_query, files, make, models, people, policy, review
+from api.cli import audit, audit_query, files, keys, make, models, people, policy, review
 from core.journal import start_journal
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ audit_query.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")
 app.add_typer(models.app, name="models")
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()

@@ -164,10 +164,10 @@ def detect(
         clip = probe(local.existing(file))
         value: dict[str, Any] = {}
         if clip.video and not only_audio:
-            value["video"] = _timed(lambda: video.detect(frames(file), tools.mark_keys))
+            value["video"] = _timed(lambda: video.detect(frames(file), tools.ring.detecting()))
         if clip.audio and not only_video:
             rate = clip.audio.rate
-            value["audio"] = _timed(lambda: audio.detect(whole_sound(file), rate, tools.mark_keys))
+            value["audio"] = _timed(lambda: audio.detect(whole_sound(file), rate, tools.ring.detecting()))
     lines = [
         f"{track}: {found['payload'] or 'not found'} (p ≤ {found['p_false']:.1e})"
         for track, found in value.items()
@@ -195,9 +195,9 @@ def sign(file: In, out: Out, as_json: Json = False) -> None:
 def _claim(tools: Tools, file: Path, title: str) -> Claim:
     clip = probe(file)
     mime = mimetypes.guess_type(file.name)[0] or "video/mp4"
-    marks = [video.detect(frames(file), tools.mark_keys, thorough=False)] if clip.video else []
+    marks = [video.detect(frames(file), tools.ring.detecting(), thorough=False)] if clip.video else []
     if clip.audio:
-        marks.append(audio.detect(whole_sound(file), clip.audio.rate, tools.mark_keys, thorough=False))
+        marks.append(audio.detect(whole_sound(file), clip.audio.rate, tools.ring.detecting(), thorough=False))
     payloads = {reading.track: reading.payload for reading in marks if reading.payload is not None}
     if len(set(payloads.values())) > 1:
         raise BadInput("Picture and sound carry different ids.")

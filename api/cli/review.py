@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import getpass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -18,6 +18,7 @@ from pipeline.review import Verdict, decide, queue
 app = typer.Typer(no_args_is_help=True, help="Decide on held clips.")
 Clip = Annotated[str, typer.Argument(help="Id of the request.")]
 Reason = Annotated[str, typer.Option(help="Why; goes into the record.")]
+Role = Literal["reviewer", "auditor", "admin"]
 As = Annotated[str, typer.Option("--as", help="Name of the reviewer.")]
 
 
@@ -84,13 +85,16 @@ def add(
         str,
         typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="At least 12 characters."),
     ],
+    role: Annotated[
+        Role, typer.Option(help="reviewer decides, auditor looks, admin also changes keys.")
+    ] = "reviewer",
     as_json: Json = False,
 ) -> None:
-    """Register a reviewer for the console, or change a password."""
+    """Register a reviewer for the console, or change a password or role."""
     with told():
         tools = local.open_tools()
         with tools.store.session() as session:
-            add_reviewer(session, name, password)
+            add_reviewer(session, name, password, role)
             session.commit()
     answer({"reviewer": name}, f"{name} can sign in to the console.", as_json=as_json)
 

@@ -68,8 +68,7 @@ def _proposed(session: Session, row: GateKey, clock: Clock) -> GateKey:
 def approve(session: Session, name: str, *, by: str, clock: Clock) -> GateKey:
     """Make a proposed key the active one of its kind; raises `Conflict` for whoever proposed it."""
     row = found(session, name)
-    if row.kind == "claim":
-        _check_profile(row, clock)
+    _check_approvable(row, by, clock)
     now_ms = milliseconds(clock.now())
     active = (col(GateKey.kind) == row.kind, col(GateKey.state) == "active")
     retired = sa.update(GateKey).where(*active).values(state="retired").returning(col(GateKey.id))
@@ -81,22 +80,22 @@ def approve(session: Session, name: str, *, by: str, clock: Clock) -> GateKey:
     except IntegrityError as error:
         raise Conflict("Another key was approved at the same moment.") from error
     if changed.rowcount != 1:  # type: ignore[attr-defined]
-        raise Conflict(_why_not(row))
+        raise Conflict("The key was changed at the same moment.")
     session.refresh(row)
     _noted(session, Tag.KEY_ROTATED, row, by, clock, **({"before": before} if before else {}))
     return row
 
 
-def _check_profile(row: GateKey, clock: Clock) -> None:
+def _check_approvable(row: GateKey, by: str, clock: Clock) -> None:
+    if row.state != "proposed":
+        raise Conflict(f"The key is {row.state}, not proposed.")
+    if row.proposed_by == by:
+        raise Conflict("You proposed this key; another admin must approve it.")
+    if row.kind != "claim":
+        return
     for departure in departures(credential_of(row).certificates, clock.now()):
         if departure.severity == "error":
             raise BadInput(departure.message)
-
-
-def _why_not(row: GateKey) -> str:
-    if row.state != "proposed":
-        return f"The key is {row.state}, not proposed."
-    return "You proposed this key; another admin must approve it."
 
 
 def revoke(

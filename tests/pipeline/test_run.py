@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.errors import BadInput, LogCorrupt, ModelMissing, Unavailable
+from core.errors import BadInput, KeyMissing, LogCorrupt, ModelMissing, Unavailable
 from core.state import State
 from core.tables import Job
 from pipeline.intake import Ask, submit
@@ -134,3 +134,27 @@ def test_a_pack_that_fails_holds(tmp_path: Path, clock: ManualClock) -> None:
     job = worked(facts, asked(facts), clock, 1)
     assert (job.state, job.held_at) == (State.HELD, "admit")
     assert "facts_incomplete" in told(tools, job)
+
+
+@pytest.mark.parametrize("part", ["sign", "mark"])
+def test_without_a_key_a_clip_waits_for_one_and_then_goes_on(
+    tmp_path: Path, clock: ManualClock, part: str
+) -> None:
+    tools = make_tools(tmp_path, clock)
+    keyless = replace(tools, **{part: raising(KeyMissing("A signing certificate expired on 2026-11-01."))})
+    job_id = asked(keyless)
+    for _ in range(tools.settings.max_attempts * 3):
+        clock.advance(60)
+        job = worked(keyless, job_id, clock, 1)
+    assert job.state == {"sign": State.MARKED, "mark": State.CLEARED}[part]
+    assert "expired on" in str(job.problem)
+    clock.advance(60)
+    job = worked(tools, job_id, clock, 4)
+    assert job.state == State.RELEASED
+    assert job.problem is None
+
+
+def test_any_other_trouble_with_signing_is_given_up(tmp_path: Path, clock: ManualClock) -> None:
+    """The control: only a missing key is waited for without end."""
+    tools = make_tools(tmp_path, clock, sign=raising(Unavailable("the disk is full")))
+    assert worked(tools, asked(tools), clock, 20).state == State.FAILED

@@ -42,7 +42,10 @@ check: lint test ## What CI runs
 bench: models ## What the gate costs, as ratios to one x264 encode
 	$(RUN)python -m pipeline.bench
 
+bench-queries: setup ## What a page of the audit log costs over 10,000,000 events
+	$(RUN)python -m audits.bench_queries
+
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench clean
+.PHONY: help setup models demo up test lint check bench bench-queries clean

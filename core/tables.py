@@ -266,12 +266,12 @@ class AuditEvent(SQLModel, table=True):
     __table_args__ = ({"sqlite_autoincrement": True},)
 
     id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
-    at_ms: int = Field(sa_type=BigInteger, index=True)
-    tag: str = Field(index=True)
-    partner: str | None = Field(default=None, index=True)
+    at_ms: int = _ms()
+    tag: str
+    partner: str | None = None
     job: str | None = Field(default=None, index=True)
-    identity: str | None = Field(default=None, index=True)
-    rule: str | None = Field(default=None, index=True)
+    identity: str | None = None
+    rule: str | None = None
     actor: str
     leaf: bytes = Field(sa_column=_bytes())
     detail: str = "{}"

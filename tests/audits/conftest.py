@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from audits.log.signing import LogKey
+from audits.log.cosign import Quorum
+from audits.log.format import ML_DSA_44
+from audits.log.signing import LogKey, SigningKey
+from audits.log.trust import Policy
+from audits.log.witness import Witness
 from audits.log.writer import integrate, log_key
 from core.clock import Clock, milliseconds
 from core.events import Leaf, Tag, render
@@ -24,6 +28,12 @@ class Log:
     folder: Path
     key: LogKey
     clock: Clock
+    quorum: Quorum = field(default_factory=Quorum)
+
+    @property
+    def policy(self) -> Policy:
+        """What a reader of this log is to believe."""
+        return self.quorum.policy(self.key)
 
     def happen(self, count: int, **columns: str) -> list[int]:
         """Commit `count` events in one transaction and return their ids.
@@ -40,12 +50,20 @@ class Log:
             return [row.id for row in rows if row.id is not None]
 
     def integrate(self) -> int:
-        return integrate(self.store, self.folder, self.key, self.clock)
+        return integrate(self.store, self.folder, self.key, self.clock, self.quorum)
 
 
 def make_log(folder: Path, clock: Clock) -> Log:
     store = open_store(f"sqlite:///{folder / 'greenlight.db'}")
-    return Log(store, folder / "log", log_key(folder / "keys" / "log", ORIGIN), clock)
+    key = log_key(folder / "keys" / "log", ORIGIN)
+    memory = Store(f"sqlite:///{folder / 'witness.db'}")
+    return Log(store, folder / "log", key, clock, Quorum((witness(memory, key, clock),), 1))
+
+
+def witness(memory: Store, key: LogKey, clock: Clock) -> Witness:
+    """Make a witness of one log, with a database of its own."""
+    name = SigningKey(f"{key.name}/witness", b"\7" * 32, ML_DSA_44)
+    return Witness(name, memory, {key.name: key.policy}, clock)
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ def test_an_old_proof_still_verifies(log: Any) -> None:
 def test_a_changed_proof_is_refused(log: Any) -> None:
     log.happen(13)
     log.integrate()
-    policy, leaf = log.key.policy, read_leaf(log.folder, 13, 6)
+    policy, leaf = log.policy, read_leaf(log.folder, 13, 6)
     text = prove(log.folder, policy, 6).render()
     assert verify_proof(text, leaf, policy).size == 13
     # Every place up to the long signature's first bytes, then some of its 3,200.

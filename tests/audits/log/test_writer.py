@@ -14,8 +14,10 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from audits.log import format as fmt
+from audits.log import publish as publishing
 from audits.log import tree, writer
 from audits.log.check import check
+from audits.log.format import read_checkpoint
 from audits.log.signing import LogKey
 from core.errors import KeyMissing, LogCorrupt, Unavailable
 from core.tables import AuditEvent, LogCheckpoint, LogEntry
@@ -27,7 +29,7 @@ class Crash(BaseException):
 
 def size_of(log: Any) -> int:
     """Check the whole log from its public bytes and return its size."""
-    report = check(log.folder, log.key.vkey)
+    report = check(log.folder, log.policy)
     assert report.problems == ()
     return report.size
 
@@ -85,17 +87,17 @@ def test_a_crash_before_any_public_write_is_mended(
     log.happen(250)
     log.integrate()
     log.happen(10)
-    count, write = 0, writer._write
+    count, rename = 0, Path.rename
 
-    def dying(path: Path, data: bytes, mode: int = 0o644) -> None:
+    def dying(draft: Path, path: Path) -> Path:
         nonlocal count
         count += 1
         if count == nth:
             raise Crash
-        write(path, data, mode)
+        return rename(draft, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "_write", dying)
+        patch.setattr(Path, "rename", dying)
         try:
             log.integrate()
             crashed = False
@@ -162,10 +164,10 @@ def test_a_lost_folder_is_written_again(log: Any) -> None:
     for count in (5, 300, 1100):
         log.happen(count)
         log.integrate()
-    note = (log.folder / "checkpoint").read_bytes()
+    before = read_checkpoint(log.folder, log.policy)[0]
     shutil.rmtree(log.folder)
     log.integrate()
-    assert (log.folder / "checkpoint").read_bytes() == note
+    assert read_checkpoint(log.folder, log.policy)[0] == before
     assert leaves_of(log) == events_of(log)
 
 
@@ -208,7 +210,7 @@ def test_an_older_database_is_refused(log: Any) -> None:
 def test_an_altered_event_row_is_not_published(log: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     log.happen(3)
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "_publish", lambda *_: (_ for _ in ()).throw(Crash()))
+        patch.setattr(publishing, "_put_batch", lambda *_: (_ for _ in ()).throw(Crash()))
         with pytest.raises(Crash):
             log.integrate()
     with log.store.session() as session:

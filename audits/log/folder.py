@@ -1,0 +1,92 @@
+"""The folder of the log's public files: written once, whole, to stay after a power loss."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from audits.log.format import TILE_WIDTH, Tile
+from core.errors import LogCorrupt, Unavailable
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Keep other writers on this machine out; the system releases the lock when we die."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+    except OSError as error:
+        raise Unavailable(f"the log cannot be written: {error.strerror}") from error
+
+
+def put(folder: Path, files: Mapping[Tile, bytes]) -> None:
+    """Publish files that never change, once; a different one in the place of one raises LogCorrupt.
+
+    The partial forms of a full tile go once it is there: it serves their readers (tlog-tiles, "Partial
+    Tiles").
+    """
+    new = {}
+    for tile, data in files.items():
+        path = folder / tile.path
+        if not path.exists():
+            new[path] = data
+        elif path.read_bytes() != data:
+            raise LogCorrupt(f"{tile.path} is not what was published")
+    write(new)
+    for tile in files:
+        if tile.width == TILE_WIDTH:
+            path = folder / tile.path
+            shutil.rmtree(path.with_name(path.name + ".p"), ignore_errors=True)
+
+
+def write(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
+    """Make files appear whole and stay after a power loss, or not appear."""
+    drafts: dict[Path, Path] = {}
+    folders: set[Path] = set()
+    try:
+        for path, data in files.items():
+            folders |= _made(path.parent)
+            drafts[path] = _drafted(path, data, mode)
+        for path, draft in drafts.items():
+            draft.rename(path)
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
+    for folder in folders:
+        _sync(folder)
+
+
+def _made(folder: Path) -> set[Path]:
+    """Make a folder; answer those whose listing must reach the disk once there is a file in it."""
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    return {folder, *(parent.parent for parent in missing)}
+
+
+def _drafted(path: Path, data: bytes, mode: int) -> Path:
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    return draft
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Response, UploadFile
+from fastapi import APIRouter, File, Request, Response, UploadFile
 from fastapi.responses import FileResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from sqlmodel import col, func, select
@@ -46,8 +46,10 @@ async def post_verify(
     response_class=FileResponse,
     responses={200: {"content": {"application/octet-stream": {}, "text/plain": {}}}},
 )
-def get_log(tools: GateTools, name: str) -> FileResponse:
-    """Serve the checkpoint, the tiles and the entry bundles of the audit log (C2SP tlog-tiles)."""
+def get_log(tools: GateTools, name: str) -> Response:
+    """Serve checkpoint, tiles and entry bundles of the audit log (C2SP tlog-tiles), and whom to believe about it."""
+    if name == "policy":
+        return PlainTextResponse(tools.trust.render(), headers={"Cache-Control": "no-cache"})
     path = tools.settings.data_dir / "log" / name
     # Only names that the format knows reach the disk.
     if not _PUBLIC.fullmatch(name) or not path.is_file():
@@ -56,6 +58,24 @@ def get_log(tools: GateTools, name: str) -> FileResponse:
     headers = {"Cache-Control": "public, max-age=31536000, immutable" if fixed else "no-cache"}
     mime = "application/octet-stream" if fixed else "text/plain; charset=utf-8"
     return FileResponse(path, media_type=mime, headers=headers)
+
+
+@router.post(
+    "/witness/add-checkpoint",
+    response_class=PlainTextResponse,
+    responses={
+        200: {"content": {"text/plain": {}}},
+        409: {"content": {"text/x.tlog.size": {}, "text/plain": {}}},
+    },
+    openapi_extra={
+        "requestBody": {"required": True, "content": {"text/plain": {"schema": {"type": "string"}}}}
+    },
+)
+async def post_add_checkpoint(tools: GateTools, request: Request) -> Response:
+    """Cosign a checkpoint of this installation's log that extends the last one (C2SP tlog-witness)."""
+    answer = await run_in_threadpool(tools.witness, await request.body())
+    # As a header, since the size type of tlog-witness takes no charset.
+    return Response(answer.body, status_code=answer.status, headers={"Content-Type": answer.type})
 
 
 @router.get("/healthz", response_class=PlainTextResponse)

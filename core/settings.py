@@ -51,6 +51,18 @@ class Settings(BaseSettings):
     signing_level: Literal["AL1", "AL2"] = Field("AL1", description="C2PA assurance level to check against")
     key_warning_days: int = Field(30, ge=0, description="days before its end that a certificate is announced")
     log_origin: str = Field("greenlight.invalid/log", description="origin line of the audit log")
+    witness_dir: Path | None = Field(
+        None, description="key and database of the built-in witness; empty: in data_dir"
+    )
+    witness_database_url: str = Field(
+        "", description="SQLAlchemy address of the witness's own database; empty: SQLite in its folder"
+    )
+    witnesses: Path | None = Field(
+        None, description="file of outside witnesses: lines `witness NAME VKEY URL`"
+    )
+    witness_quorum: int = Field(
+        1, ge=1, description="cosignatures a checkpoint needs, the built-in witness's among them"
+    )
     audit_schedule: str = Field(
         "", description="preemptive suites and the hours between their runs: `SUITE=HOURS, …`"
     )

@@ -10,7 +10,6 @@ from typing import Any
 
 from sqlmodel import Session
 
-from audits.log.writer import integrate, log_key
 from core.blobs import LocalBlobs
 from core.clock import SystemClock
 from core.media import sandbox
@@ -20,6 +19,7 @@ from core.vault import Vault, secret_file
 from generation.engines import open_engine
 from pipeline import people
 from pipeline.keyring import Keyring, first_keys
+from pipeline.ledger import open_ledger
 from pipeline.records import prover
 from pipeline.screening import ChildDetector, child_pool
 from pipeline.tools import Tools
@@ -37,13 +37,12 @@ def assemble(settings: Settings) -> Tools:
     keys_dir = settings.data_dir / "keys"
     first_keys(store, settings, keys_dir, clock)
     ring = Keyring(store, keys_dir, clock)
-    log = log_key(keys_dir / "log", settings.log_origin)
-    log_dir = settings.data_dir / "log"
+    ledger = open_ledger(settings, store, clock)
     pool = child_pool()
     verifier = Verifier(
         ring=ring,
         store=store,
-        prove=prover(log_dir, log),
+        prove=prover(ledger.folder, ledger.policy),
         cage=sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds),
     )
     detector = partial(
@@ -67,7 +66,9 @@ def assemble(settings: Settings) -> Tools:
         ),
         sign=lambda source, target, claim: sign(source, target, claim, ring.signer()),
         ring=ring,
-        integrate=lambda: integrate(store, log_dir, log, clock),
+        integrate=ledger.integrate,
+        witness=ledger.witness.add_checkpoint,
+        trust=ledger.policy,
         verify=verifier.own,
         verify_untrusted=verifier.untrusted,
         version=version("greenlight"),

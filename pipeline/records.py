@@ -9,9 +9,8 @@ from pathlib import Path
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from audits.log.format import open_checkpoint
+from audits.log.format import Verifier, open_checkpoint
 from audits.log.proof import prove, read_leaf, verify_proof
-from audits.log.signing import LogKey
 from audits.log.writer import index_of
 from core.clock import iso
 from core.state import State
@@ -67,16 +66,16 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
     )
 
 
-def prover(folder: Path, key: LogKey) -> Callable[[int], LogProof]:
+def prover(folder: Path, verifier: Verifier) -> Callable[[int], LogProof]:
     """Make the function with which the verifier checks that a record is in the public log.
 
     It reads public files only, and checks the proof it made as a stranger would.
     """
 
     def proved(index: int) -> LogProof:
-        proof = prove(folder, key.vkey, index)
-        leaf = read_leaf(folder, open_checkpoint(proof.note, key.vkey).size, index)
-        checkpoint = verify_proof(proof.render(), leaf, key.vkey)
+        proof = prove(folder, verifier, index)
+        leaf = read_leaf(folder, open_checkpoint(proof.note, verifier).size, index)
+        checkpoint = verify_proof(proof.render(), leaf, verifier)
         return LogProof(included=True, index=index, size=checkpoint.size, checkpoint=proof.note)
 
     return proved

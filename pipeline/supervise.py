@@ -12,6 +12,7 @@ import structlog
 
 _log = structlog.get_logger("supervise")
 _WORKER = (sys.executable, "-m", "pipeline.worker")
+SEQUENCER = (sys.executable, "-m", "pipeline.sequencer")
 AUDITOR = (sys.executable, "-m", "pipeline.auditor")
 _LOOK_SECONDS = 1.0
 _STOP_SECONDS = 30.0

@@ -9,6 +9,8 @@ from typing import Any, Protocol
 
 from sqlmodel import Session
 
+from audits.log.trust import Policy
+from audits.log.witness import Answer
 from core.blobs import Blobs
 from core.clock import Clock
 from core.media.clip import Clip
@@ -51,6 +53,10 @@ class Tools:
     """The keys that sign, mark and are believed, as they are now."""
     integrate: Callable[[], int]
     """Bring the audit log up to date with the events committed so far; answers its size."""
+    witness: Callable[[bytes], Answer]
+    """The built-in witness, which answers whoever asks it to cosign our log."""
+    trust: Policy
+    """Whom a reader of our log is to believe."""
     verify: Callable[[Path, str], Report]
     """Our public verifier, told which unreleased request may count as a record."""
     verify_untrusted: Callable[[Path], Report]

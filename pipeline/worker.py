@@ -20,7 +20,7 @@ from pipeline.tools import Tools
 
 _log = structlog.get_logger("worker")
 IDLE_SECONDS = 0.25
-INTEGRATE_SECONDS = 1.0
+INDEX_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
 
 
@@ -41,12 +41,10 @@ def work(tools: Tools, stop: threading.Event) -> None:
     """Work until `stop` is set; a step under way is finished first."""
     holder = holder_name()
     sweeping = _paced(SWEEP_SECONDS, lambda: sweep(tools))
-    integrating = _paced(INTEGRATE_SECONDS, tools.integrate)
-    indexing = _paced(INTEGRATE_SECONDS, lambda: catch_up(tools.store))
+    indexing = _paced(INDEX_SECONDS, lambda: catch_up(tools.store))
     _log.info("worker started", holder=holder)
     while not stop.is_set():
         _survived(sweeping)
-        _survived(integrating)
         _survived(indexing)
         if not _survived(lambda: advance(tools, holder)):
             stop.wait(IDLE_SECONDS)

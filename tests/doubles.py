@@ -17,6 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from audits.log.format import VerifierKey
+from audits.log.trust import Policy
+from audits.log.witness import Answer
 from core.blobs import LocalBlobs
 from core.clock import Clock
 from core.finding import Finding, Model, Screening
@@ -151,6 +154,8 @@ def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **chan
         sign=sign,
         ring=Keyring(store, folder / "keys", clock),
         integrate=lambda: 0,
+        witness=lambda _body: Answer(404, ""),
+        trust=Policy((VerifierKey(settings.log_origin, bytes(32)),)),
         verify=lambda _path, _job: SimpleNamespace(verdict="verified", reasons=[]),
         verify_untrusted=lambda _path: SimpleNamespace(verdict="unknown", reasons=[]),
         version="0",

@@ -17,7 +17,7 @@ from pipeline.audits import schedule
 from pipeline.intake import Ask, draft
 from pipeline.receipt import explained
 from pipeline.steps import judge_prompt
-from pipeline.supervise import AUDITOR, supervised
+from pipeline.supervise import AUDITOR, SEQUENCER, supervised
 from pipeline.tools import Tools
 
 Prompt = Annotated[str, typer.Argument(help="What to make, in words.")]
@@ -50,7 +50,7 @@ def up() -> None:
     settings = tools.settings
     # uvicorn ends by raising the signal again; as an exit it unwinds, and the workers end with us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(Exit.GOOD))
-    with supervised(settings.workers), supervised(auditors, AUDITOR):
+    with supervised(settings.workers), supervised(1, SEQUENCER), supervised(auditors, AUDITOR):
         uvicorn.run(create_app(tools), host=settings.host, port=settings.port, log_level="warning")
 
 

@@ -92,6 +92,16 @@ def parse_policy(text: str) -> Policy:
     return Policy(tuple(logs), tuple(witnesses[name] for name in quorum[1]), quorum[0])
 
 
+def parse_witnesses(text: str) -> list[tuple[VerifierKey, str]]:
+    """Read lines `witness NAME VKEY URL` of a tlog-policy file, and nothing else; LogCorrupt when malformed."""
+    found = []
+    for line in _lines(text):
+        if line[0] != "witness" or len(line) != 4:
+            raise LogCorrupt("a list of witnesses has lines `witness NAME VKEY URL`")
+        found.append((parse_verifier_key(line[2]), line[3]))
+    return found
+
+
 def _lines(text: str) -> Iterator[list[str]]:
     lines = text.split("\n")
     if len(lines) > MAX_LINES or re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):

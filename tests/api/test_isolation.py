@@ -15,7 +15,13 @@ from core.state import FINAL, State
 from tests.api.world import FILES, PASSWORD, PERSON, PROMPT, World, make_world, stream
 from tests.conftest import ManualClock
 
-PUBLIC = {"POST /v1/verify", "GET /log/{name}", "GET /healthz", "GET /metrics"}
+PUBLIC = {
+    "POST /v1/verify",
+    "GET /log/{name}",
+    "POST /witness/add-checkpoint",
+    "GET /healthz",
+    "GET /metrics",
+}
 
 
 def _routes() -> list[str]:

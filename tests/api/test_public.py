@@ -6,9 +6,12 @@ from typing import Any
 
 import pytest
 
+from audits.log.trust import parse_policy
+from audits.log.witness import Request
 from audits.log.writer import integrate, log_key
 from core.state import State
 from core.store import Store
+from pipeline.ledger import open_ledger
 from provenance.verify import Report
 from tests.api.world import World
 
@@ -62,6 +65,23 @@ def test_the_log_is_public(logged: World) -> None:
         answer = logged.client.get(f"/log/{file.relative_to(logged.folder / 'log').as_posix()}")
         assert (answer.status_code, answer.content) == (200, file.read_bytes())
         assert "immutable" in answer.headers["Cache-Control"]
+
+
+def test_the_witness_answers_over_http(logged: World) -> None:
+    settings = logged.tools.settings
+    ledger = open_ledger(settings, logged.tools.store, logged.clock)
+    logged.client.app.state.tools = replace(
+        logged.tools, witness=ledger.witness.add_checkpoint, trust=ledger.policy
+    )
+    note = (logged.folder / "log" / "checkpoint").read_text()
+    first = logged.client.post("/witness/add-checkpoint", content=Request(0, (), note).render())
+    assert first.status_code == 200
+    assert parse_policy(logged.client.get("/log/policy").text).verify(note + first.text)
+    stale = logged.client.post("/witness/add-checkpoint", content=Request(0, (), note).render())
+    assert (stale.status_code, stale.text) == (409, "3\n")
+    assert stale.headers["Content-Type"] == "text/x.tlog.size"
+    assert logged.client.post("/witness/add-checkpoint", content=b"\xff").status_code == 400
+    assert logged.client.get("/witness/add-checkpoint").status_code == 405
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from core.clock import SystemClock
 from core.errors import LogCorrupt
 from core.state import State
 from core.tables import Job, Outbox
-from pipeline import run, worker
+from pipeline import run
 from pipeline.intake import Ask, submit
 from pipeline.sweep import SCRATCH_SECONDS, send_hints, stuck, sweep
 from pipeline.tools import Tools
@@ -78,7 +78,6 @@ def test_a_corrupt_log_keeps_releases_back_and_the_worker_lives(
     tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(run, "_BACKOFF_MS", 1)
-    monkeypatch.setattr(worker, "INTEGRATE_SECONDS", 0.05)
     folder = tmp_path / "log"
     key = log_key(tmp_path / "keys" / "log", "greenlight.invalid/log")
     refused: list[LogCorrupt] = []
@@ -109,23 +108,6 @@ def test_a_corrupt_log_keeps_releases_back_and_the_worker_lives(
         stop.set()
         thread.join(10)
     assert not thread.is_alive()
-
-
-def test_an_idle_worker_integrates_once_a_second_at_most(
-    tools: Tools, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(worker, "IDLE_SECONDS", 0.01)
-    calls: list[float] = []
-    stop = threading.Event()
-    thread = threading.Thread(
-        target=work,
-        args=(replace(tools, integrate=lambda: calls.append(time.monotonic()) or 0), stop),
-    )
-    thread.start()
-    eventually(lambda: len(calls) == 2)
-    stop.set()
-    thread.join(10)
-    assert calls[1] - calls[0] >= worker.INTEGRATE_SECONDS
 
 
 def test_a_sweep_removes_only_what_is_stale(tools: Tools, tmp_path: Path) -> None:

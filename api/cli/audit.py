@@ -10,6 +10,7 @@ import typer
 from rich.markup import escape
 
 from api.cli import local, suites
+from api.cli.report import report
 from api.cli.show import Exit, Json, answer, told
 from audits.bundle import write_bundle
 from audits.log.check import check as check_log
@@ -22,6 +23,7 @@ from pipeline.tools import Tools
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 suites.add_to(app)
+app.command()(report)
 Folder = Annotated[
     Path | None, typer.Option("--log", help="Folder of the public log files; empty: this installation's.")
 ]

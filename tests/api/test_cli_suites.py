@@ -37,7 +37,7 @@ def test_a_run_is_reported_kept_and_logged(run: Any) -> None:
     assert [one["run"] for one in listed["runs"]] == [value["run"]]
     # A quick run is no proof: the suite is still lacking.
     assert listed["lacking"] == ["log-tamper"]
-    (event,) = [json.loads(line) for line in run("query", "--tag", "audit:ran", "--json").stdout.splitlines()]
+    (event,) = json.loads(run("query", "--tag", "audit:ran", "--json").stdout)["entries"]
     assert event["leaf"]["facts"]["run"] == value["run"]
 
 

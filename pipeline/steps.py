@@ -19,7 +19,7 @@ from sqlmodel import Session
 
 from core.clock import iso, milliseconds
 from core.decision import Decision
-from core.errors import Unavailable
+from core.errors import BadMedia, Unavailable
 from core.events import Tag
 from core.finding import Model
 from core.media.clip import Clip
@@ -28,12 +28,13 @@ from core.models import file_sha256
 from core.shot import Reference, Shot, Tick
 from core.state import State
 from core.tables import Job, Upload
+from generation.engines import DOUBLES
 from generation.grid import snap
 from pipeline import audits, leaves, people, rulings
 from pipeline.consents import Kind
 from pipeline.screening import Sighting, sightings
 from pipeline.tools import Tools
-from provenance.manifest import Claim, Parent
+from provenance.manifest import Claim, Origin, Parent, read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,13 +284,15 @@ def _galleries(tools: Tools, detectors: Sequence[Any]) -> dict[Kind, Any]:
 
 def _claim(job: Job, tools: Tools, clip: Clip) -> Claim:
     engine, marks = job.got["engine"], job.got["marks"]
-    parent = _parent(job, tools)
+    parent, supplied = _parent(job, tools), _supplied(job, tools)
+    picture: Origin = "input" if parent else "mixed" if "picture" in supplied else "generated"
+    sound: Origin = "mixed" if "voice" in supplied else "generated"
     return Claim(
         title=f"{job.id}{clip.path.suffix}",
         mime="video/mp4" if clip.video else "audio/mp4",
         engine=engine["name"],
         engine_version=engine["version"],
-        source="composite" if parent else "created",
+        source="composite" if parent or supplied else "created",
         payload=int(job.payload, 16),
         duration_ms=round(clip.seconds * 1000),
         record=job.id,
@@ -298,15 +301,29 @@ def _claim(job: Job, tools: Tools, clip: Clip) -> Claim:
         video=marks["video"],
         audio=marks["audio"],
         parent=parent,
+        trained=engine["name"] not in DOUBLES,
+        picture=picture if clip.video else None,
+        sound=sound if clip.audio else None,
     )
 
 
+def _supplied(job: Job, tools: Tools) -> set[str]:
+    """Name the kinds of references that the engine worked into the clip."""
+    with tools.store.reading() as session:
+        return {session.get_one(Upload, reference).kind for reference in job.ask["references"]}
+
+
 def _parent(job: Job, tools: Tools) -> Parent | None:
+    """Find the input; its manifest becomes history, so one that does not hold would speak against the release."""
     if not job.ask.get("source"):
         return None
     with tools.store.reading() as session:
         source = session.get_one(Upload, job.ask["source"])
-    return Parent(tools.blobs.path("private", str(source.original)), source.mime)
+    path = tools.blobs.path("private", str(source.original))
+    reading = read(path, "")
+    if reading.state in ("invalid", "malformed"):
+        raise BadMedia(f"The source video's own manifest does not hold: {', '.join(reading.failures)}")
+    return Parent(path, source.mime)
 
 
 def _screened(seen: Sequence[Sighting]) -> list[dict[str, Any]]:

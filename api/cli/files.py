@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import mimetypes
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from pipeline.screening import Sighting, sightings
 from pipeline.steps import needed_detectors
 from pipeline.tools import Tools
 from pipeline.verification import report_json
-from provenance.manifest import Claim, Parent
+from provenance.manifest import Claim, Parent, medium, read
 from provenance.marks import MarkReading, audio, video
 
 In = Annotated[Path, typer.Argument(help="The file to read; it is never changed.")]
@@ -193,15 +192,12 @@ def sign(file: In, out: Out, as_json: Json = False) -> None:
 
 
 def _claim(tools: Tools, file: Path, title: str) -> Claim:
-    clip = probe(file)
-    mime = mimetypes.guess_type(file.name)[0] or "video/mp4"
-    marks = [video.detect(frames(file), tools.ring.detecting(), thorough=False)] if clip.video else []
-    if clip.audio:
-        marks.append(audio.detect(whole_sound(file), clip.audio.rate, tools.ring.detecting(), thorough=False))
-    payloads = {reading.track: reading.payload for reading in marks if reading.payload is not None}
+    mime = medium(file).mime
+    clip = None if mime.startswith("image/") else probe(file)
+    payloads = _payloads(tools, clip) if clip else {}
     if len(set(payloads.values())) > 1:
         raise BadInput("Picture and sound carry different ids.")
-    has_history = tools.verify_untrusted(file).layers["manifest"]["state"] != "none"
+    has_history = read(file, "").state != "none"
     return Claim(
         title=title,
         mime=mime,
@@ -209,7 +205,7 @@ def _claim(tools: Tools, file: Path, title: str) -> Claim:
         engine_version="0",
         source="composite" if has_history else "created",
         payload=next(iter(payloads.values()), 0),
-        duration_ms=round(clip.seconds * 1000),
+        duration_ms=round(clip.seconds * 1000) if clip else 0,
         record="none",
         when=iso(milliseconds(tools.clock.now())),
         generator_version=tools.version,
@@ -217,6 +213,14 @@ def _claim(tools: Tools, file: Path, title: str) -> Claim:
         audio="audio" in payloads,
         parent=Parent(file, mime) if has_history else None,
     )
+
+
+def _payloads(tools: Tools, clip: Clip) -> dict[str, int]:
+    found = [video.detect(frames(clip.path), tools.ring.detecting(), thorough=False)] if clip.video else []
+    if clip.audio:
+        samples = whole_sound(clip.path)
+        found.append(audio.detect(samples, clip.audio.rate, tools.ring.detecting(), thorough=False))
+    return {reading.track: reading.payload for reading in found if reading.payload is not None}
 
 
 def _new(file: Path, out: Path) -> Path:

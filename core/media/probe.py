@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
@@ -51,12 +51,24 @@ def demuxer(path: Path) -> str:
     """Name the demuxer by the file's first bytes, or raise `BadMedia`."""
     with path.open("rb") as file:
         head = file.read(16)
+        if after_tag(file, head)[:4] == b"fLaC":
+            return "flac"  # also signed: then the manifest stands in a tag before it
     for offset, magic, name in _MAGIC:
         if head[offset : offset + len(magic)] == magic:
             return name
     raise BadMedia(
         "The file is not a video or sound that is accepted here (MP4, MOV, MKV, WAV, FLAC, MP3, Ogg)."
     )
+
+
+def after_tag(file: BinaryIO, head: bytes) -> bytes:
+    """Give the first bytes behind an ID3v2 tag, or `head`, the first 16 of the file, when there is none."""
+    if head[:3] != b"ID3" or len(head) < 10:
+        return head
+    # the length of the tag is written in four times seven bits (ID3v2.4, section 3.1)
+    length = sum((byte & 0x7F) << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True))
+    file.seek(10 + length)
+    return file.read(4096).lstrip(b"\0")  # some writers pad behind the tag
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""The development CA, made on first use: claim root -> intermediate -> leaf, ES256.
+"""The development CAs, made on first use: claim root -> intermediate -> leaf, and a time-stamp root -> leaf, ES256.
 
-The private keys of the two authorities are forgotten at once, so the folder can sign claims and nothing else.
+The private keys of the authorities are forgotten at once, so the folders can sign claims and stamp times and
+nothing else. The two roots are apart: neither is believed for what the other is for.
 """
 
 from __future__ import annotations
@@ -39,16 +40,39 @@ def dev_credential(folder: Path, clock: Clock) -> Credential:
     return Credential(read_certificates(home / "chain.pem", home / "roots.pem"), PemKey(home / "leaf.key"))
 
 
+def dev_stamper(folder: Path, clock: Clock) -> Credential:
+    """Find the development time-stamp signer under `folder`, making it on first use; raise `KeyMissing` if broken."""
+    home = folder / "stamp"
+    if not home.exists():
+        _make_stamper(home, clock.now())
+    return Credential(read_certificates(home / "chain.pem", home / "roots.pem"), PemKey(home / "leaf.key"))
+
+
 def _make_authority(home: Path, now: datetime) -> None:
     root_key, middle_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
     root_name = _name("claim root")
     root = _authority(root_name, root_key.public_key(), _Issuer(root_name, root_key), now, 1)
     middle = _authority(_name("claim CA"), middle_key.public_key(), _Issuer(root.subject, root_key), now, 0)
     leaf = _leaf(_name("signer"), leaf_key.public_key(), _Issuer(middle.subject, middle_key), now)
+    _keep(home, _pem(leaf) + _pem(middle), _pem(root), leaf_key)
+
+
+def _make_stamper(home: Path, now: datetime) -> None:
+    root_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    issuer = _Issuer(_name("time-stamp root"), root_key)
+    root = _authority(issuer.name, root_key.public_key(), issuer, now, 0)
+    draft = _draft(_name("time stamps"), leaf_key.public_key(), issuer, now, _AUTHORITY_DAYS)
+    # RFC 3161, section 2.3: this purpose alone, and critical
+    purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.TIME_STAMPING])
+    leaf = _end(draft).add_extension(purpose, critical=True).sign(issuer.key, hashes.SHA256())
+    _keep(home, _pem(leaf), _pem(root), leaf_key)
+
+
+def _keep(home: Path, chain: bytes, roots: bytes, leaf_key: ec.EllipticCurvePrivateKey) -> None:
     home.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".claim.", dir=home.parent))
-    (scratch / "chain.pem").write_bytes(_pem(leaf) + _pem(middle))
-    (scratch / "roots.pem").write_bytes(_pem(root))
+    scratch = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
+    (scratch / "chain.pem").write_bytes(chain)
+    (scratch / "roots.pem").write_bytes(roots)
     _write_private(scratch / "leaf.key", _key_pem(leaf_key))
     try:
         scratch.rename(home)  # all of it or nothing: renaming onto a filled folder fails
@@ -83,11 +107,12 @@ def _leaf(
     # shaped like a leaf of the programme, so that what its shape brings shows before production
     policies = x509.CertificatePolicies([x509.PolicyInformation(POLICY, None)])
     draft = _draft(name, key, issuer, now, DAYS["AL1"]).add_extension(policies, critical=False)
+    return _end(draft).add_extension(purposes, critical=False).sign(issuer.key, hashes.SHA256())
+
+
+def _end(draft: x509.CertificateBuilder) -> x509.CertificateBuilder:
     draft = draft.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    draft = draft.add_extension(_usage(authority=False), critical=True).add_extension(
-        purposes, critical=False
-    )
-    return draft.sign(issuer.key, hashes.SHA256())
+    return draft.add_extension(_usage(authority=False), critical=True)
 
 
 def _draft(

@@ -1,8 +1,18 @@
-"""C2PA manifests: sign a finished file, and read one with a trust decision of our own."""
+"""C2PA manifests: sign a finished file, stamp it later, and read one with a trust decision of our own."""
 
-from provenance.manifest._read import IngredientReading, ManifestReading, read
-from provenance.manifest._shape import AUDIO_ALG, VIDEO_ALG, Claim, Parent, binding_payload, binding_value
-from provenance.manifest._sign import SignedManifest, sign
+from provenance.manifest._history import IngredientReading
+from provenance.manifest._media import Medium, medium
+from provenance.manifest._read import ManifestReading, read
+from provenance.manifest._shape import (
+    AUDIO_ALG,
+    VIDEO_ALG,
+    Claim,
+    Origin,
+    Parent,
+    binding_payload,
+    binding_value,
+)
+from provenance.manifest._sign import SignedManifest, sign, stamp
 
 __all__ = [
     "AUDIO_ALG",
@@ -10,10 +20,14 @@ __all__ = [
     "Claim",
     "IngredientReading",
     "ManifestReading",
+    "Medium",
+    "Origin",
     "Parent",
     "SignedManifest",
     "binding_payload",
     "binding_value",
+    "medium",
     "read",
     "sign",
+    "stamp",
 ]

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 VIDEO_ALG = "org.greenlight.video.1"
 AUDIO_ALG = "org.greenlight.audio.1"
+SPECIFICATION = "2.4"
 
-_SOURCES = {
-    "created": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
-    "composite": "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia",
+Source = Literal["created", "composite"]
+Origin = Literal["generated", "mixed", "input"]
+"""Of a track: made by the engine alone, made with supplied material in it, or the input's own."""
+
+_IPTC = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+_SOURCES: dict[tuple[Source, bool], str] = {
+    ("created", True): _IPTC + "trainedAlgorithmicMedia",
+    ("composite", True): _IPTC + "compositeWithTrainedAlgorithmicMedia",
+    ("created", False): _IPTC + "algorithmicMedia",
+    ("composite", False): _IPTC + "compositeSynthetic",
 }
 _PARENT = "parent"
 _USES = (
@@ -25,7 +34,10 @@ _USES = (
 
 @dataclass(frozen=True, slots=True)
 class Parent:
-    """The file that was edited, as it came in; its own manifest travels along as history."""
+    """The file that was edited, as it came in; its own manifest travels along as history.
+
+    `mime` is what it was said to be, and counts only where its content does not tell.
+    """
 
     path: Path
     mime: str
@@ -37,14 +49,16 @@ class Claim:
 
     `payload` is the 64-bit id that the marks carry, `video` and `audio` say which tracks carry it;
     `record` is our id of the release, `when` an ISO 8601 time, `duration_ms` milliseconds; `source` is
-    "created" for media made by a model alone, "composite" where the input lives on in the output.
+    "created" for media made by the engine alone, "composite" where supplied material lives on in the output;
+    `trained` says whether the engine is a trained model. `picture` and `sound` tell where each track came
+    from, None where that is not known.
     """
 
     title: str
     mime: str
     engine: str
     engine_version: str
-    source: Literal["created", "composite"]
+    source: Source
     payload: int
     duration_ms: int
     record: str
@@ -54,6 +68,9 @@ class Claim:
     audio: bool
     parent: Parent | None = None
     model_type: str = "c2pa.types.model"
+    trained: bool = True
+    picture: Origin | None = None
+    sound: Origin | None = None
 
 
 def binding_value(payload: int) -> str:
@@ -78,56 +95,109 @@ def ingredient() -> dict[str, str]:
     return {"title": "input", "relationship": "parentOf", "label": _PARENT}
 
 
-def definition(claim: Claim) -> dict[str, Any]:
-    """Build the manifest definition for the SDK's builder."""
+def definition(claim: Claim, tracks: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Build the manifest definition for the SDK's builder; `tracks` are the ids of an MP4's tracks."""
+    numbers = tracks or {}
     return {
         "claim_version": 2,
         "title": claim.title,
         "format": claim.mime,
-        "claim_generator_info": [
-            {"name": "Greenlight", "version": claim.generator_version, "specVersion": "2.4"}
-        ],
+        "claim_generator_info": [_generator(claim.generator_version)],
         "assertions": [
-            {"label": "c2pa.actions.v2", "data": {"allActionsIncluded": True, "actions": _actions(claim)}},
-            *_bindings(claim),
+            {
+                "label": "c2pa.actions.v2",
+                "data": {"allActionsIncluded": True, "actions": _actions(claim, numbers)},
+            },
+            *_bindings(claim, numbers),
             {
                 "label": "cawg.training-mining",
                 "data": {"entries": {use: {"use": "notAllowed"} for use in _USES}},
             },
-            {"label": "c2pa.ai-disclosure", "data": _disclosure(claim)},
+            *_disclosures(claim),
             {"label": "org.greenlight.generation", "data": _generation(claim)},
+            *_origins(claim, numbers),
         ],
     }
 
 
-def _actions(claim: Claim) -> list[dict[str, Any]]:
+def update(mime: str, version: str) -> dict[str, Any]:
+    """Build the definition of an update manifest: it opens the file and changes nothing of the content.
+
+    The SDK adds the action and the ingredient by itself; without ours it would not say that there are no others.
+    """
+    return {
+        "claim_version": 2,
+        "format": mime,
+        "claim_generator_info": [_generator(version)],
+        "assertions": [{"label": "c2pa.actions.v2", "data": {"allActionsIncluded": True, "actions": []}}],
+    }
+
+
+def _generator(version: str) -> dict[str, str]:
+    return {"name": "Greenlight", "version": version, "specVersion": SPECIFICATION}
+
+
+def _actions(claim: Claim, tracks: Mapping[str, str]) -> list[dict[str, Any]]:
     engine = {"name": claim.engine, "version": claim.engine_version}
-    gate = {"name": "Greenlight", "version": claim.generator_version}
-    made = {"when": claim.when, "digitalSourceType": _SOURCES[claim.source], "softwareAgent": engine}
+    ours = {"when": claim.when, "softwareAgent": {"name": "Greenlight", "version": claim.generator_version}}
+    made = {
+        "when": claim.when,
+        "softwareAgent": engine,
+        "digitalSourceType": _SOURCES[claim.source, claim.trained],
+    }
     if claim.parent is None:
         actions: list[dict[str, Any]] = [{"action": "c2pa.created", **made}]
     else:
-        opened = {"action": "c2pa.opened", "when": claim.when, "softwareAgent": gate}
-        opened["parameters"] = {"ingredientIds": [_PARENT]}
-        actions = [opened, {"action": "c2pa.edited", **made}]
+        opened = {"action": "c2pa.opened", **ours, "parameters": {"ingredientIds": [_PARENT]}}
+        actions = [opened, {"action": "c2pa.edited", **made, **_changes(claim, tracks)}]
+    if "input" in (claim.picture, claim.sound):  # what lives on of the input was decoded and encoded anew
+        actions.append({"action": "c2pa.transcoded", **ours})
     if claim.video or claim.audio:  # the SDK refuses this action without a soft binding
-        actions.append({"action": "c2pa.watermarked.bound", "when": claim.when, "softwareAgent": gate})
+        actions.append({"action": "c2pa.watermarked.bound", **ours})
     return actions
 
 
-def _bindings(claim: Claim) -> list[dict[str, Any]]:
-    algs = [alg for alg, there in ((VIDEO_ALG, claim.video), (AUDIO_ALG, claim.audio)) if there]
-    scope = {"timespan": {"start": 0, "end": claim.duration_ms}}
-    blocks = [{"scope": scope, "value": binding_value(claim.payload)}]
-    return [{"label": "c2pa.soft-binding", "data": {"alg": alg, "blocks": blocks}} for alg in algs]
+def _changes(claim: Claim, tracks: Mapping[str, str]) -> dict[str, Any]:
+    """Say which tracks an edit made, where the others are the input's."""
+    made = [name for name, origin in _tracks(claim) if origin != "input"]
+    regions = [_region(tracks[name]) for name in made if name in tracks]
+    return {"changes": regions} if regions and len(made) < len(_tracks(claim)) else {}
 
 
-def _disclosure(claim: Claim) -> dict[str, Any]:
-    return {
+def _region(track: str) -> dict[str, Any]:
+    # a region of interest of the kind "identified" (C2PA 2.4, regions of interest)
+    return {"region": [{"type": "identified", "item": {"identifier": "track_id", "value": track}}]}
+
+
+def _bindings(claim: Claim, tracks: Mapping[str, str]) -> list[dict[str, Any]]:
+    marks = (("video", VIDEO_ALG, claim.video), ("audio", AUDIO_ALG, claim.audio))
+    return [
+        {
+            "label": "c2pa.soft-binding",
+            "data": {
+                "alg": alg,
+                "blocks": [{"scope": _scope(claim, tracks.get(name)), "value": binding_value(claim.payload)}],
+            },
+        }
+        for name, alg, there in marks
+        if there
+    ]
+
+
+def _scope(claim: Claim, track: str | None) -> dict[str, Any]:
+    scope: dict[str, Any] = {"timespan": {"start": 0, "end": claim.duration_ms}}
+    return scope | {"region": _region(track)} if track else scope
+
+
+def _disclosures(claim: Claim) -> list[dict[str, Any]]:
+    if not claim.trained:
+        return []
+    data = {
         "modelType": claim.model_type,
         "modelName": claim.engine,
         "contentProfile": {"humanOversightLevel": "prompt_guided"},
     }
+    return [{"label": "c2pa.ai-disclosure", "data": data}]
 
 
 def _generation(claim: Claim) -> dict[str, str]:
@@ -138,3 +208,25 @@ def _generation(claim: Claim) -> dict[str, str]:
         "engineVersion": claim.engine_version,
         "mark": f"{claim.payload:016x}",
     }
+
+
+def _tracks(claim: Claim) -> list[tuple[str, Origin]]:
+    pairs = (("video", claim.picture), ("audio", claim.sound))
+    return [(name, origin) for name, origin in pairs if origin is not None]
+
+
+def _origins(claim: Claim, tracks: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Tell the truth about each track: music added to a filmed scene does not make the picture generated."""
+    data = {name: _origin(claim, origin, tracks.get(name)) for name, origin in _tracks(claim)}
+    return [{"label": "org.greenlight.tracks", "data": data}] if data else []
+
+
+def _origin(claim: Claim, origin: Origin, track: str | None) -> dict[str, str]:
+    told: dict[str, str] = {"origin": origin}
+    if origin != "input":  # of the input only its own manifest can say what it is
+        told["digitalSourceType"] = _SOURCES[
+            "created" if origin == "generated" else "composite", claim.trained
+        ]
+    if track:
+        told["track_id"] = track
+    return told

@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 from api.cli import app
 from core.media.write import Delivery
 from generation.engines.persona import Persona, speak
+from tests.provenance.media import make
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,18 @@ def test_a_signed_file_is_ours_and_its_history_is_kept(run: Any, clip: Path, tmp
     assert len(answer(report)["layers"]["manifest"]["ingredients"]) == 1
     # Signed by us, but released by nobody: no record, so not verified.
     assert report.exit_code == 1
+
+
+@pytest.mark.parametrize(("kind", "code"), [("wav", 0), ("png", 0), ("webm", 2)])
+def test_a_file_is_signed_for_what_it_is_not_what_it_is_called(
+    run: Any, tmp_path: Path, kind: str, code: int
+) -> None:
+    out = tmp_path / "out.mp4"
+    assert run("sign", make(tmp_path, kind), out).exit_code == code
+    assert out.exists() is (code == 0)
+    if out.exists():
+        layers = answer(run("verify", out, "--json"))["layers"]
+        assert layers["manifest"]["state"] == "trusted"
 
 
 @pytest.mark.parametrize(

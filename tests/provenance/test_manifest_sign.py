@@ -5,8 +5,10 @@ import multiprocessing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from c2pa import Context, Reader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,11 +20,13 @@ from provenance.manifest import (
     VIDEO_ALG,
     Claim,
     Parent,
+    _sign,
     binding_payload,
     binding_value,
     read,
     sign,
 )
+from provenance.manifest._settings import settings
 from provenance.manifest._shape import definition
 
 
@@ -77,6 +81,84 @@ def test_the_manifest_has_the_shape_of_the_conformance_rules(
     assert all(isinstance(value, str) for value in generation.values()), "the SDK mangles numeric arrays"
 
 
+def assertions_of(path: Path, keys: SigningKeys) -> dict[str, Any]:
+    """The assertions of the active manifest as they stand in the file."""
+    asked = settings(keys.claim_roots_pem)
+    with (
+        path.open("rb") as file,
+        Context.from_dict(asked) as context,
+        Reader(None, file, context=context) as reader,
+    ):
+        return json.loads(reader.crjson())["manifests"][0]["assertions"]
+
+
+def region(track: str) -> dict[str, Any]:
+    return {"region": [{"type": "identified", "item": {"identifier": "track_id", "value": track}}]}
+
+
+def test_a_binding_says_which_track_carries_the_mark(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    sign(film, tmp_path / "out.mp4", claim, keys)
+    found = assertions_of(tmp_path / "out.mp4", keys)
+    for label, alg, track in (
+        ("c2pa.soft-binding", VIDEO_ALG, "1"),
+        ("c2pa.soft-binding__1", AUDIO_ALG, "2"),
+    ):
+        assert found[label]["alg"] == alg
+        (block,) = found[label]["blocks"]
+        assert block["scope"] == {"timespan": {"start": 0, "end": 1000}, "region": region(track)}
+        assert binding_payload(block["value"]) == claim.payload
+
+
+def test_music_added_to_a_scene_does_not_make_the_picture_generated(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    scored = replace(
+        claim, source="composite", parent=Parent(film, "video/mp4"), picture="input", sound="generated"
+    )
+    sign(film, tmp_path / "out.mp4", scored, keys)
+    found = assertions_of(tmp_path / "out.mp4", keys)
+    assert found["org.greenlight.tracks"] == {
+        "video": {"origin": "input", "track_id": "1"},
+        "audio": {
+            "origin": "generated",
+            "track_id": "2",
+            "digitalSourceType": "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia",
+        },
+    }
+    actions = found["c2pa.actions.v2"]["actions"]
+    assert [one["action"] for one in actions] == [
+        "c2pa.opened",
+        "c2pa.edited",
+        "c2pa.transcoded",
+        "c2pa.watermarked.bound",
+    ]
+    assert actions[1]["changes"] == [region("2")]
+    assert actions[1]["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
+
+
+@pytest.mark.parametrize(
+    ("source", "trained", "kind"),
+    [
+        ("created", True, "trainedAlgorithmicMedia"),
+        ("composite", True, "compositeWithTrainedAlgorithmicMedia"),
+        ("created", False, "algorithmicMedia"),
+        ("composite", False, "compositeSynthetic"),
+    ],
+)
+def test_the_source_type_is_the_truth(claim: Claim, source: str, *, trained: bool, kind: str) -> None:
+    told = definition(replace(claim, source=source, trained=trained, picture="mixed", sound="generated"))
+    found = {one["label"]: one["data"] for one in told["assertions"]}
+    assert found["c2pa.actions.v2"]["actions"][0]["digitalSourceType"].endswith(f"/{kind}")
+    assert ("c2pa.ai-disclosure" in found) is trained
+    whole, mixed = ("trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia")
+    if not trained:
+        whole, mixed = ("algorithmicMedia", "compositeSynthetic")
+    assert found["org.greenlight.tracks"]["audio"]["digitalSourceType"].endswith(f"/{whole}")
+    assert found["org.greenlight.tracks"]["video"]["digitalSourceType"].endswith(f"/{mixed}")
+
+
 def test_only_what_the_claim_names_is_written(
     film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
 ) -> None:
@@ -90,7 +172,8 @@ def test_only_what_the_claim_names_is_written(
     ):
         assert word not in signed.bytes
     known = {"engine", "engineVersion", "mark", "record"}
-    assert set(definition(claim)["assertions"][-1]["data"]) == known
+    told = {one["label"]: one["data"] for one in definition(claim)["assertions"]}
+    assert set(told["org.greenlight.generation"]) == known
 
 
 @pytest.mark.parametrize(("video", "audio"), [(True, False), (False, True), (False, False)])
@@ -208,17 +291,46 @@ def test_an_unsupported_container_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("mime", ["video/webm", "application/octet-stream"])
-def test_history_is_not_lost_to_a_wrong_media_type(
+@pytest.mark.parametrize("mime", ["video/webm", "application/octet-stream", "audio/wav"])
+def test_history_is_kept_whatever_the_input_was_called(
     film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, mime: str
 ) -> None:
     first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    label = sign(film, first, claim, keys).label
+    sign(film, second, replace(claim, source="composite", parent=Parent(first, mime)), keys)
+    assert [one.label for one in read(second, keys.claim_roots_pem).ingredients] == [label]
+
+
+def test_history_that_the_library_drops_stops_the_signing(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
     sign(film, first, claim, keys)
+    edit = replace(claim, source="composite", parent=Parent(first, "video/mp4"))
+    monkeypatch.setattr(_sign, "_mime", lambda _parent: "video/webm")  # under which the SDK sees no manifest
     with pytest.raises(BadMedia, match="would be lost"):
-        sign(film, second, replace(claim, parent=Parent(first, mime)), keys)
+        sign(film, second, edit, keys)
     assert not second.exists()
-    sign(film, second, replace(claim, parent=Parent(film, mime)), keys)
-    assert second.exists(), "the control: an input without a manifest has nothing to lose"
+    monkeypatch.setattr(_sign, "_check_history", lambda *_: None)
+    sign(film, second, edit, keys)
+    lost = read(second, keys.claim_roots_pem)
+    assert (lost.state, [one.label for one in lost.ingredients]) == ("trusted", [None]), "the control"
+
+
+def test_a_signed_file_is_not_signed_over(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tmp_path / "first.mp4", tmp_path / "second.mp4"
+    label = sign(film, first, claim, keys).label
+    with pytest.raises(BadMedia, match="would be lost"):
+        sign(first, second, claim, keys)
+    assert not second.exists()
+    kept = replace(claim, source="composite", parent=Parent(first, "video/mp4"))
+    sign(first, second, kept, keys)
+    assert [one.label for one in read(second, keys.claim_roots_pem).ingredients] == [label]
+    monkeypatch.setattr(_sign, "_check_history", lambda *_: None)
+    sign(first, second, claim, keys)
+    assert read(second, keys.claim_roots_pem).ingredients == (), "the control: the library says nothing"
 
 
 def test_an_input_with_an_unreadable_manifest_is_refused(

@@ -174,10 +174,10 @@ def test_swapped_sound_is_a_conflict(release: Release, marks: Marks) -> None:
 
 
 def test_a_strangers_signature_on_our_content_is_a_conflict(
-    release: Release, tmp_path: Path, claim: Claim, stranger: SigningKeys, marks: Marks
+    release: Release, film: Path, tmp_path: Path, claim: Claim, stranger: SigningKeys, marks: Marks
 ) -> None:
     theirs = tmp_path / "theirs.mp4"
-    sign(release.path, theirs, claim, stranger)
+    sign(film, theirs, claim, stranger)
     assert release.ask(theirs).verdict == "conflict"
     marks.seen = marks.heard = None
     assert release.ask(theirs).verdict == "foreign", "without our marks it is simply somebody else's"

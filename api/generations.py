@@ -18,6 +18,7 @@ from starlette.concurrency import run_in_threadpool
 from api.auth import CallingPartner, FreeDecoders, GateTools
 from api.problems import ANSWERS
 from api.schemas import (
+    AppealIn,
     Cursor,
     GenerationIn,
     GenerationList,
@@ -37,6 +38,7 @@ from core.events import Event, Tag, record
 from core.state import FINAL, State
 from core.tables import AuditEvent, Job, Upload
 from pipeline import leaves
+from pipeline.appeals import appeal
 from pipeline.intake import Ask, UploadKind, cancel, draft, submit, upload
 from pipeline.receipt import explained, explanation, receipt
 from pipeline.steps import judge_prompt
@@ -161,6 +163,18 @@ def post_cancel(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> 
     with tools.store.session() as session:
         _mine(session, job_id, partner)
         job = cancel(session, tools, job_id, actor=f"partner:{partner}")
+        session.commit()
+    return generation_out(job)
+
+
+@router.post("/generations/{job_id}/appeal")
+def post_appeal(
+    tools: GateTools, partner: CallingPartner, job_id: IdInPath, wanted: AppealIn
+) -> GenerationOut:
+    """Have people look at a refusal, once; the request is held until they have decided."""
+    with tools.store.session() as session:
+        job = _mine(session, job_id, partner)
+        job = appeal(session, job, actor=f"partner:{partner}", reason=wanted.reason, clock=tools.clock)
         session.commit()
     return generation_out(job)
 

@@ -67,6 +67,12 @@ class PrecheckIn(_In):
     identities: list[Id] = Field(default_factory=list, max_length=16)
 
 
+class AppealIn(_In):
+    """Why a refusal is wrong, in words for the people who will decide."""
+
+    reason: Annotated[str, Field(min_length=5, max_length=2000, pattern=_PLAIN)]
+
+
 class IdentityIn(_In):
     """A person to be protected."""
 

@@ -36,6 +36,7 @@ class Tag(StrEnum):
     CLIP_RELEASED = "clip:released"
     CLIP_REJECTED = "clip:rejected"
     CLIP_REFUSED = "clip:refused"
+    CLIP_APPEALED = "clip:appealed"
     CLIP_CANCELLED = "clip:cancelled"
     CLIP_FAILED = "clip:failed"
     CLIP_WITHDRAWN = "clip:withdrawn"
@@ -203,6 +204,9 @@ _FACTS: Mapping[Tag, Told] = {
         "Our own verifier agreed and the file is public.",
         _CLIP,
         {"file": DIGEST, "manifest": ID, "verdict": WORD, "took": SPAN},
+    ),
+    Tag.CLIP_APPEALED: Told(
+        "Whoever asked appealed against a refusal; the reason is private.", _CLIP, {"state": WORD}
     ),
     Tag.CLIP_CANCELLED: Told("The request was stopped.", _CLIP, {"state": WORD}),
     Tag.CLIP_FAILED: Told(

@@ -36,14 +36,15 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     S.SIGNED: frozenset({S.RECORDED, S.FAILED, S.HELD}),
     S.RECORDED: frozenset({S.RELEASED, S.FAILED}),
     S.RELEASED: frozenset({S.WITHDRAWN}),
-    S.REFUSED: frozenset(),
-    S.REJECTED: frozenset(),
+    S.REFUSED: frozenset({S.HELD}),
+    S.REJECTED: frozenset({S.HELD}),
     S.FAILED: frozenset(),
     S.CANCELLED: frozenset(),
     S.WITHDRAWN: frozenset(),
 }
 """ADMITTED to SIGNED go back to HELD when a consent they rest on is revoked. HELD goes back to RECEIVED or
-GENERATED when a person asks for the check to be made again, say after a detector was mended."""
+GENERATED when a person asks for the check to be made again, say after a detector was mended. REFUSED and
+REJECTED go to HELD once, by an appeal of whoever asked."""
 
 RUNNABLE = frozenset({S.RECEIVED, S.ADMITTED, S.GENERATED, S.CLEARED, S.MARKED, S.SIGNED, S.RECORDED})
 """States from which a worker can take the next step."""

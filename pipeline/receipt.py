@@ -58,7 +58,7 @@ def explained(decision: Decision, audience: Audience) -> dict[str, Any]:
         "rules": [_rule(hit, full=full or not hit.grave) for hit in decision.rules],
         "consents": list(decision.consents),
         "policy": {"name": decision.pack, "version": decision.version, "sha256": decision.pack_sha256},
-        "reviewers_needed": (2 if decision.grave else 1) if decision.outcome == "hold" else 0,
+        "reviewers_needed": (2 if decision.grave else 1) if decision.outcome != "allow" else 0,
     } | ({"facts": decision.facts} if full else {})
 
 

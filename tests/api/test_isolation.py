@@ -44,6 +44,7 @@ def _things(world: World) -> dict[str, str]:
     return {
         "job_id": world.place(State.RELEASED, project=PERSON).id,
         "held": world.place(State.HELD).id,
+        "refused": world.refused(),
         "identity": person,
         "consent_id": world.consent(person),
         "picture": world.upload("picture"),
@@ -74,6 +75,7 @@ def _bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "POST /v1/soundtracks": {"json": {"prompt": "A boat", "source": ids["video"]}},
         "POST /v1/precheck": {"json": {"prompt": "A boat"}},
         "POST /v1/generations/{job_id}/cancel": {},
+        "POST /v1/generations/{job_id}/appeal": {"json": {"reason": "It is from our own script."}},
         "POST /v1/identities": {"json": {"name": "Somebody Else"}},
         "POST /v1/identities/{identity}/enrolments": {
             "json": {"kind": "likeness", "references": [ids["picture"]]}
@@ -113,6 +115,8 @@ def test_nobody_else_reaches_what_is_acmes(world: World, route: str) -> None:
     nothing = {name: f"{name.split('_')[0]}_{'0' * 20}" for name in ids}
     if route.endswith("/cancel"):
         ids["job_id"] = ids["held"]
+    if route.endswith("/appeal"):
+        ids["job_id"] = ids["refused"]
     before = world.contents()
 
     stranger = _send(world, route, ids, {})

@@ -118,6 +118,12 @@ class World:
         )
         return name
 
+    def refused(self) -> str:
+        """Place a request about which something was decided, and refused."""
+        job = self.place(State.REFUSED)
+        self.rule(job)
+        return job.id
+
     def person(self, registered_by: str = "acme", name: str = PERSON) -> str:
         with self.tools.store.session() as session:
             person = add_identity(

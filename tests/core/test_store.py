@@ -155,7 +155,9 @@ def test_no_way_but_the_listed_ones(frm: State, to: State) -> None:
 
 def test_the_shape_of_the_states() -> None:
     assert set(TRANSITIONS) == set(State)
-    assert all(not TRANSITIONS[state] for state in FINAL - {State.RELEASED})
+    appealable = {State.REFUSED, State.REJECTED}
+    assert all(not TRANSITIONS[state] for state in FINAL - appealable - {State.RELEASED})
+    assert all(TRANSITIONS[state] == {State.HELD} for state in appealable)
     assert {State.SIGNED, State.RECORDED} & CANCELLABLE == set()
     ways_to_release = {state for state, ways in TRANSITIONS.items() if State.RELEASED in ways}
     assert ways_to_release == {State.RECORDED}

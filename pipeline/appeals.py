@@ -1,0 +1,61 @@
+"""A caller may appeal against a refusal, once: the request is held again, for people who have not decided on it yet."""
+
+from __future__ import annotations
+
+from sqlmodel import Session, col, select
+
+from core.clock import Clock, milliseconds
+from core.decision import Decision, from_json
+from core.errors import BadInput, Conflict
+from core.events import Event, Tag, record
+from core.state import State
+from core.store import move
+from core.tables import AuditEvent, Job
+from pipeline.review import MIN_REASON, latest_ruling
+
+UNAPPEALABLE = frozenset({"minors_sexual", "child_endangerment"})
+"""Categories in which nobody here may let anything through, whoever decides."""
+
+_STEP = {"prompt": "admit", "screen": "screen"}
+
+
+def appeal(session: Session, job: Job, *, actor: str, reason: str, clock: Clock) -> Job:
+    """Hold a refused or rejected request for review; raises `Conflict` where there is nothing to appeal against.
+
+    The review that follows is the usual one: it takes two people where the decision is grave, and nobody
+    who has already decided on it.
+    """
+    if len(reason.strip()) < MIN_REASON:
+        raise BadInput("Say why the decision is wrong, so that another person can understand.")
+    ruling = latest_ruling(session, job.id)
+    _check(session, job, from_json(ruling.decision))
+    event = Event(
+        tag=Tag.CLIP_APPEALED,
+        actor=actor,
+        partner=job.partner,
+        job=job.id,
+        facts={"state": job.state},
+        private={"reason": reason.strip()},
+    )
+    # Guarded by the state: the second of two appeals at once finds the request held.
+    now_ms = milliseconds(clock.now())
+    move(session, job.id, State(job.state), State.HELD, now_ms=now_ms, held_at=_STEP[ruling.stage])
+    record(session, event, clock)
+    session.flush()
+    session.refresh(job)
+    return job
+
+
+def appealed(session: Session, job_id: str) -> bool:
+    """Tell whether a request was appealed before."""
+    wanted = select(AuditEvent.id).where(col(AuditEvent.job) == job_id, AuditEvent.tag == Tag.CLIP_APPEALED)
+    return session.exec(wanted.limit(1)).first() is not None
+
+
+def _check(session: Session, job: Job, decision: Decision) -> None:
+    if job.state not in (State.REFUSED, State.REJECTED):
+        raise Conflict(f"The request is {job.state}; only what was refused or rejected can be appealed.")
+    if any(hit.category in UNAPPEALABLE for hit in decision.rules):
+        raise Conflict("This decision is final.")
+    if appealed(session, job.id):
+        raise Conflict("This request was appealed before; the decision stands.")

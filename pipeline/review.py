@@ -85,7 +85,7 @@ def _note(
     facts = {
         "verdict": verdict,
         "ruling": int(ruling.id or 0),
-        "waited": max(now_ms - ruling.at_ms, 0),
+        "waited": max(now_ms - job.updated_ms, 0),
         "final": int(final),
         "overturned": int(final and verdict == "approve"),
     }

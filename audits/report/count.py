@@ -80,6 +80,8 @@ class Report:
     reviews: Mapping[str, int]
     reviews_final: int
     reviews_overturned: int
+    appeals: Mapping[str, int]
+    """`made`, `decided` and `granted` in the period."""
     review_waits: Waits | None
     release_waits: Waits | None
     erasures: Mapping[str, int]
@@ -94,6 +96,7 @@ class _Tally:
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     waits: dict[str, list[int]] = field(default_factory=lambda: {"review": [], "release": []})
     audits: dict[str, Audited] = field(default_factory=dict)
+    appealed: set[str | None] = field(default_factory=set)
 
     def add(self, name: str, *what: str) -> None:
         self.counts.setdefault(name, Counter()).update(what)
@@ -128,6 +131,9 @@ def report(
     for leaf in leaves:
         if leaf.tag == Tag.AUDIT_RAN and leaf.at_ms < until_ms:
             tally.audits[str(leaf.facts["suite"])] = _audited(leaf)
+        if leaf.tag == Tag.CLIP_APPEALED:
+            # An appeal from before the period may be decided within it.
+            tally.appealed.add(leaf.job)
         if since_ms <= leaf.at_ms < until_ms and (partner is None or leaf.partner == partner):
             _count(tally, leaf)
     return _report(tally, (origin, size, root), (since_ms, until_ms), partner)
@@ -149,7 +155,9 @@ def _count(tally: _Tally, leaf: Leaf) -> None:
         case Tag.CLIP_HELD:
             _count_why(tally, "holds", facts)
         case Tag.REVIEW_DECIDED:
-            _count_review(tally, facts)
+            _count_review(tally, leaf)
+        case Tag.CLIP_APPEALED:
+            tally.add("appeals", "made")
         case Tag.CLIP_RELEASED:
             tally.waits["release"] += [facts["took"]] if "took" in facts else []
         case Tag.SUBJECT_ERASED:
@@ -171,9 +179,12 @@ def _count_why(tally: _Tally, what: str, facts: Mapping[str, Any]) -> None:
     tally.add(f"{what} by rule", *(facts.get("rules") or (_UNSAID,)))
 
 
-def _count_review(tally: _Tally, facts: Mapping[str, Any]) -> None:
+def _count_review(tally: _Tally, leaf: Leaf) -> None:
+    facts = leaf.facts
     tally.add("reviews", str(facts.get("verdict", _UNSAID)))
     if facts.get("final"):
+        if leaf.job in tally.appealed:
+            tally.add("appeals", "decided", *(["granted"] if facts["overturned"] else []))
         tally.add("reviewed", "final", *(["overturned"] if facts["overturned"] else []))
         tally.waits["review"].append(facts["waited"])
 
@@ -237,6 +248,7 @@ def _report(
         reviews=tally.named("reviews"),
         reviews_final=reviewed["final"],
         reviews_overturned=reviewed["overturned"],
+        appeals=tally.named("appeals"),
         review_waits=_waits(tally.waits["review"]),
         release_waits=_waits(tally.waits["release"]),
         erasures=tally.named("erasures"),

@@ -105,6 +105,16 @@ def test_reviews_say_how_long_holds_waited_and_how_many_were_overturned() -> Non
     )
 
 
+def test_appeals_are_counted_with_what_became_of_them() -> None:
+    leaves = [
+        reviewed(5),
+        leaf(Tag.CLIP_APPEALED, START - 1, state="rejected"),
+        reviewed(9, overturned=1),
+    ]
+    assert counted(leaves).appeals == {"decided": 1, "granted": 1}
+    assert counted(leaves, since_ms=START - 1).appeals == {"decided": 1, "granted": 1, "made": 1}
+
+
 def test_the_last_audit_up_to_the_end_counts_even_from_before_the_period() -> None:
     leaves = [audited(START - DAY, 90), audited(START + DAY, 95), audited(START + 32 * DAY, 10)]
     assert [rate.hits for audit in counted(leaves).audits for rate in audit.rates] == [95]

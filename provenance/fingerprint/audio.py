@@ -16,7 +16,9 @@ from provenance.fingerprint import Match, Span, chroma
 
 MAX_SECONDS = 120
 SECONDS_PER_WORD = chroma.STEP / chroma.RATE
-_FOUND = 0.3
+_FOUND = 0.45
+_APART = 8
+"""Bits. Half would be chance, but recordings over the same chords already agree in more than half."""
 _SMOOTH = 9
 _SAME = 0.4
 _LEAST = 8
@@ -75,10 +77,10 @@ def similarity(query: AudioPrint, reference: AudioPrint) -> Match:
 
 
 def closeness(one: npt.NDArray[np.uint32], other: npt.NDArray[np.uint32]) -> npt.NDArray[np.float32]:
-    """Say how alike words are: 1 the same, 0 half of the bits or fewer; silence is like nothing."""
+    """Say how alike words are: 1 the same, 0 a quarter of the bits apart or more; silence is like nothing."""
     heard = (one != chroma.SILENT) & (other != chroma.SILENT)
-    differing = np.where(heard, np.bitwise_count(one ^ other), 16).astype(np.float32)
-    return np.asarray(np.clip(1 - differing / 16, 0, 1), np.float32)
+    differing = np.where(heard, np.bitwise_count(one ^ other), _APART).astype(np.float32)
+    return np.asarray(np.clip(1 - differing / _APART, 0, 1), np.float32)
 
 
 def encode(fingerprint: AudioPrint) -> bytes:

@@ -207,12 +207,33 @@ class ConsentUse(SQLModel, table=True):
 
 
 class Manifest(SQLModel, table=True):
-    """The manifest of a clip, stored before release so that the watermark can lead back to it."""
+    """A manifest store of a clip, kept before release; the newest of a request is the one to hand out."""
 
-    payload: str = Field(primary_key=True)
-    label: str = Field(index=True)
+    label: str = Field(primary_key=True)
+    """Of its active manifest."""
     job: str = Field(foreign_key="job.id", index=True)
     store: bytes = Field(sa_column=_bytes())
+    at_ms: int = _ms()
+
+
+class SoftBinding(SQLModel, table=True):
+    """What leads from a watermark to a clip: an algorithm and a value, as they stand in the manifest."""
+
+    alg: str = Field(primary_key=True)
+    value: str = Field(primary_key=True)
+    """Base64, as in the manifest and in the C2PA Soft Binding Resolution API."""
+    job: str = Field(primary_key=True, foreign_key="job.id", index=True)
+
+
+class Fingerprint(SQLModel, table=True):
+    """What a track of a clip looks or sounds like; rows are only added and taken away, never changed."""
+
+    __table_args__ = (UniqueConstraint("job", "alg"), {"sqlite_autoincrement": True})
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    job: str = Field(foreign_key="job.id")
+    alg: str
+    data: bytes = Field(sa_column=_bytes())
 
 
 class GateKey(SQLModel, table=True):

@@ -16,9 +16,8 @@ from core.clock import iso
 from core.state import State
 from core.store import Store
 from core.tables import Job, Manifest
+from pipeline import credentials
 from provenance.verdict import LogProof, Record
-
-_PUBLIC = {State.RELEASED, State.WITHDRAWN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +33,7 @@ class Books:
 
     def by_payload(self, payload: int) -> Record | None:
         """Find the record a watermark leads to."""
-        return self._found(col(Manifest.payload) == f"{payload:016x}")
+        return self._found(col(Job.payload) == f"{payload:016x}")
 
     def by_label(self, label: str) -> Record | None:
         """Find the record a manifest names."""
@@ -42,11 +41,12 @@ class Books:
 
     def _found(self, condition: ColumnElement[bool]) -> Record | None:
         with self.store.reading() as session:
-            row = session.exec(select(Manifest, Job).join(Job).where(condition)).first()
+            newest = select(Manifest, Job).join(Job).where(condition).order_by(col(Manifest.at_ms).desc())
+            row = session.exec(newest).first()
             if row is None:
                 return None
             manifest, job = row
-            counts = State(job.state) in _PUBLIC or job.id == self.releasing
+            counts = State(job.state) in credentials.PUBLIC or job.id == self.releasing
             return _record(session, manifest, job) if counts else None
 
 
@@ -54,7 +54,7 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
     marks = job.got["marks"]
     return Record(
         id=job.id,
-        payload=int(manifest.payload, 16),
+        payload=int(job.payload, 16),
         manifest_label=manifest.label,
         released_at=iso(job.released_ms) if job.released_ms else None,
         withdrawn=job.state == State.WITHDRAWN,

@@ -23,8 +23,8 @@ from core.events import record as record_event
 from core.shot import Tick
 from core.state import CANCELLABLE, State
 from core.store import claim, move, postpone, renew
-from core.tables import Job, Manifest, Ruling
-from pipeline import consents, leaves, rulings
+from core.tables import Job, Ruling
+from pipeline import consents, credentials, leaves, rulings
 from pipeline.steps import STEPS, Done
 from pipeline.tools import Tools
 
@@ -116,8 +116,9 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
             session.add(_ruling_row(job, done, now_ms))
             consents.use(session, job.id, done.ruling.consents)
         if done.manifest is not None:
-            label, content = done.manifest
-            session.merge(Manifest(payload=job.payload, label=label, job=job.id, store=content))
+            credentials.bind(session, job, *done.manifest, at_ms=now_ms)
+        if done.prints:
+            credentials.keep_prints(session, job.id, done.prints)
         rows = [_event(session, tools, job, holder, tag, facts, done) for tag, facts in done.events]
         if done.to is State.RECORDED:
             values["record_event"] = rows[-1].id

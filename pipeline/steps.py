@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -49,6 +49,8 @@ class Done:
     ruling: Decision | None = None
     manifest: tuple[str, bytes] | None = None
     """(label, store) to be found again by the watermark."""
+    prints: Mapping[str, bytes] = field(default_factory=dict)
+    """Fingerprints of the tracks, by algorithm, to be found again by what they look and sound like."""
 
 
 Step = Callable[[Job, Tools, Tick], Done]
@@ -137,7 +139,8 @@ def mark(job: Job, tools: Tools, tick: Tick) -> Done:
         name = tools.blobs.put("private", _blob(job, f"marked{suffix}"), marked.clip.path)
     got = {"marks": {"video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}}
     facts = {"file": digest, "video": int(marked.video), "audio": int(marked.audio)}
-    return Done(to=State.MARKED, values={"marked": name}, got=got, events=((Tag.CLIP_MARKED, facts),))
+    events = ((Tag.CLIP_MARKED, facts),)
+    return Done(to=State.MARKED, values={"marked": name}, got=got, events=events, prints=marked.prints)
 
 
 def sign(job: Job, tools: Tools, tick: Tick) -> Done:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from core.media.clip import Clip, Picture, Sound
 from core.media.probe import probe
 from core.media.read import frames, whole_sound
 from core.media.write import Delivery
+from provenance.fingerprint import audio as heard
+from provenance.fingerprint import video as seen
 from provenance.marks import MarkKey, audio, video
 
 _DEPTH = 4
@@ -25,12 +27,16 @@ _DEPTH = 4
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """The delivery file and which of its tracks carry the mark; `notes` say why one does not."""
+    """The delivery file and which of its tracks carry the mark; `notes` say why one does not.
+
+    `prints` are the fingerprints of its tracks, encoded, by the name of their algorithm.
+    """
 
     clip: Clip
     video: bool
     audio: bool
     notes: tuple[str, ...]
+    prints: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def mark(
@@ -43,16 +49,28 @@ def mark(
     cannot carry a mark is delivered without. The file appears whole or not at all. Raises `BadMedia`.
     """
     sound, marked, notes = _marked_sound(mezzanine, payload, key)
+    printer = seen.Printer()
     with (
         Delivery.like(into, mezzanine, crf=crf, preset=preset) as out,
         closing(_marked_pictures(mezzanine, payload, key)) as pictures,
     ):
-        for rgb, samples in zip_longest(pictures, _blocks(mezzanine, sound)):
+        for index, (rgb, samples) in enumerate(zip_longest(pictures, _blocks(mezzanine, sound))):
             if samples is not None:
                 out.sound(samples)
-            if rgb is not None:
+            if rgb is not None and mezzanine.video is not None:
                 out.frame(rgb)
-    return Marked(probe(into), mezzanine.video is not None, marked, notes)
+                printer.add(rgb, float(index / mezzanine.video.fps))
+    prints = dict(_prints(mezzanine, printer, sound))
+    return Marked(probe(into), mezzanine.video is not None, marked, notes, prints)
+
+
+def _prints(mezzanine: Clip, printer: seen.Printer, sound: Sound) -> Iterator[tuple[str, bytes]]:
+    if mezzanine.video is not None:
+        yield seen.ALG, seen.encode(printer.finish().stored())
+    if mezzanine.audio is not None:
+        listener = heard.Printer(mezzanine.audio.rate)
+        listener.add(sound)
+        yield heard.ALG, heard.encode(listener.finish())
 
 
 def _marked_sound(mezzanine: Clip, payload: int, key: MarkKey) -> tuple[Sound, bool, tuple[str, ...]]:

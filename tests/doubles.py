@@ -121,7 +121,8 @@ def sighting_of(identity: str, kind: Kind = "likeness") -> Finding:
 
 def mark(clip: Clip, into: Path, payload: int) -> Marked:
     into.write_bytes(clip.path.read_bytes() + f"|mark {payload:016x}".encode())
-    return Marked(clip=replace(clip, path=into), video=True, audio=True, notes=())
+    prints = {"org.greenlight.fingerprint.video.1": f"print {payload:016x}".encode()}
+    return Marked(clip=replace(clip, path=into), video=True, audio=True, notes=(), prints=prints)
 
 
 def sign(source: Path, target: Path, claim: Any) -> SignedManifest:

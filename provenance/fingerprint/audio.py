@@ -14,6 +14,7 @@ from core.errors import BadInput
 from core.media.clip import Sound
 from provenance.fingerprint import Match, Span, chroma
 
+ALG = "org.greenlight.fingerprint.audio.1"
 MAX_SECONDS = 120
 SECONDS_PER_WORD = chroma.STEP / chroma.RATE
 _FOUND = 0.45

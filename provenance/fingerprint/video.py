@@ -19,6 +19,7 @@ from core.errors import BadInput
 from core.media.clip import Picture
 from provenance.fingerprint import Match, Span, pdq
 
+ALG = "org.greenlight.fingerprint.video.1"
 PER_SECOND = 4
 STORED_PER_SECOND = 2
 MAX_FRAMES = 4096

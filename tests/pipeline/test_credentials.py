@@ -137,7 +137,7 @@ def test_what_was_kept_before_is_kept_on(tmp_path: Path) -> None:
     config.set_main_option("script_location", str(ROOT / "core" / "migrations"))
     with store._writer.begin() as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "0004")
+        command.upgrade(config, "0005")
         connection.execute(
             sa.text("INSERT INTO partner (id, name, per_minute, at_once, created_ms) VALUES ('p','p',1,1,0)")
         )

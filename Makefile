@@ -4,7 +4,7 @@ BIN := .venv/bin
 RUN := HF_HUB_OFFLINE=1 $(BIN)/
 
 help: ## Show the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 setup: .venv/.ready ## Install everything into .venv from the lock files
 
@@ -45,7 +45,10 @@ bench: models ## What the gate costs, as ratios to one x264 encode
 bench-queries: setup ## What a page of the audit log costs over 10,000,000 events
 	$(RUN)python -m audits.bench_queries
 
+bench-proofs: setup ## What a log of 10,000,000 entries costs an auditor
+	$(RUN)python -m audits.bench_proofs
+
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-queries clean
+.PHONY: help setup models demo up test lint check bench bench-queries bench-proofs clean

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 from sqlmodel import Session, col, select
 
 from api.auth import Deciding, GateTools, SignedIn, checked_form, checked_reviewer
+from api.proofs import proof_file
 from api.schemas import IdInPath, Label
 from core.clock import iso
 from core.errors import BadInput, Conflict, Unauthenticated
@@ -20,6 +22,7 @@ from core.state import State
 from core.store import job as find_job
 from core.tables import Identity, Job, Review, Reviewer
 from pipeline.evidence import MAX_SECONDS, frame_png, voice_wav
+from pipeline.proofs import decided, decision, proof_of
 from pipeline.receipt import explanation
 from pipeline.review import decide, queue
 from pipeline.tools import Tools
@@ -28,6 +31,7 @@ router = APIRouter(prefix="/console", include_in_schema=False)
 pages = Jinja2Templates(Path(__file__).with_name("templates"))
 pages.env.filters["iso"] = iso
 pages.env.filters["moment"] = lambda ms: iso(ms)[:19].replace("T", " ") + " UTC"
+RowId = Annotated[int, InPath(ge=1, lt=2**53)]
 Seconds = Annotated[float, Query(ge=0, le=24 * 3600, allow_inf_nan=False)]
 
 
@@ -108,6 +112,13 @@ def get_voice(
     )
 
 
+@router.get("/clips/{job_id}/proofs/{event_id}")
+def get_proof(tools: GateTools, reviewer: SignedIn, job_id: IdInPath, event_id: RowId) -> Response:
+    """Prove to anybody, offline, what a reviewer decided or how a request ended."""
+    with tools.store.reading() as session:
+        return proof_file(proof_of(session, tools, decision(session, job_id, event_id)))
+
+
 @router.post("/clips/{job_id}/decide")
 def post_decision(
     request: Request,
@@ -146,7 +157,14 @@ def _clip_page(
         )
         record(session, event, tools.clock)
         session.commit()
-    shown |= {"job": job, "decisions": explained["decisions"], "names": names, "reviews": reviews}
+        proofs = decided(session, job_id)
+    shown |= {
+        "job": job,
+        "proofs": proofs,
+        "decisions": explained["decisions"],
+        "names": names,
+        "reviews": reviews,
+    }
     return page(request, "clip.html", status=status, reviewer=reviewer, longest=MAX_SECONDS, **shown)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Form, Header, Query, UploadFile
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -17,6 +17,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import CallingPartner, FreeDecoders, GateTools
 from api.problems import ANSWERS
+from api.proofs import proof_file
 from api.schemas import (
     AppealIn,
     Cursor,
@@ -40,6 +41,7 @@ from core.tables import AuditEvent, Job, Upload
 from pipeline import leaves
 from pipeline.appeals import appeal
 from pipeline.intake import Ask, UploadKind, cancel, draft, submit, upload
+from pipeline.proofs import end_of, proof_of
 from pipeline.receipt import explained, explanation, receipt
 from pipeline.steps import judge_prompt
 from pipeline.tools import Tools
@@ -216,6 +218,18 @@ def get_explanation(tools: GateTools, partner: CallingPartner, job_id: IdInPath)
     """Explain every decision on a request."""
     with tools.store.reading() as session:
         return explanation(session, _mine(session, job_id, partner), "caller")
+
+
+@router.get(
+    "/generations/{job_id}/proof",
+    response_class=PlainTextResponse,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+)
+def get_proof(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> PlainTextResponse:
+    """Prove to anybody, offline, how a request ended: the log entry and its way to a signed checkpoint."""
+    with tools.store.reading() as session:
+        proof = proof_of(session, tools, end_of(session, _mine(session, job_id, partner)))
+    return proof_file(proof)
 
 
 @router.get(

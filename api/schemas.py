@@ -9,7 +9,7 @@ from fastapi import Path, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from core.clock import iso
-from core.state import CANCELLABLE
+from core.state import CANCELLABLE, FINAL
 from core.tables import Consent, Identity, Job, Upload
 
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"
@@ -176,6 +176,7 @@ def generation_out(job: Job, decision: dict[str, Any] | None = None) -> Generati
     """Show a request to its partner."""
     home = f"/v1/generations/{job.id}"
     names = ("events", "receipt", "explanation") + (("content",) if job.state == "released" else ())
+    names += ("proof",) if job.state in FINAL else ()
     return GenerationOut(
         id=job.id,
         kind=job.kind,

@@ -14,11 +14,12 @@ from sqlmodel import Session
 
 from audits.filters import Filter
 from audits.log.format import VerifierKey
-from audits.log.proof import SUFFIX, prove_all, verify_proof
+from audits.log.proof import SUFFIX, prove_each, verify_proof
 from audits.queries import Entry, all_events
 from audits.terms import Field
 from core.errors import BadInput, LogCorrupt, NotFound
 
+VERIFIER = Path(__file__).with_name("offline.py")
 _PAPER = re.compile(r"[A-Za-z0-9_-]{1,60}\.(json|txt|html|yaml)")
 _LEAF = re.compile(r"events/([0-9]{9,})\.json")
 _PAGE = """<!doctype html>
@@ -78,7 +79,7 @@ def verify_bundle(path: Path, vkey: VerifierKey) -> int:
 
 
 def _proven(folder: Path, vkey: VerifierKey, entries: list[Entry]) -> Iterator[dict[str, bytes]]:
-    for entry, proof in zip(entries, prove_all(folder, vkey, [e.index for e in entries]), strict=True):
+    for entry, proof in zip(entries, prove_each(folder, vkey, [e.index for e in entries]), strict=True):
         text = proof.render()
         verify_proof(text, entry.leaf, vkey)
         number = f"{entry.index:09d}"

@@ -9,7 +9,7 @@ from sqlmodel import Session, col, select
 from audits.log.writer import index_of
 from core.clock import iso
 from core.decision import Decision, from_json
-from core.state import State
+from core.state import FINAL, State
 from core.tables import ConsentUse, Job, Review, Ruling
 
 Audience = Literal["caller", "auditor"]
@@ -38,6 +38,7 @@ def receipt(session: Session, job: Job) -> dict[str, Any]:
         "reviews": [_reviewed(review) for review in _reviews(session, job)],
         "consents": sorted(session.exec(select(ConsentUse.consent).where(ConsentUse.job == job.id))),
         "log_index": index_of(session, job.record_event) if job.record_event else None,
+        "proof": f"/v1/generations/{job.id}/proof" if job.state in FINAL else None,
         "decoded_in": got.get("sandbox"),
         "development_doubles": got.get("doubles", {}),
     }

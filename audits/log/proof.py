@@ -1,16 +1,23 @@
-"""Prove to a stranger, with one small text file, that an event is in the log (C2SP tlog-proof)."""
+"""Prove to a stranger, with one small text file, that an event is in the log (C2SP tlog-proof).
+
+The file carries the entry itself in its `extra` line, so that it needs no other beside it. What `extra` says
+is believed for no other reason than that its hash is in the log.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 from audits.log.format import (
     HASH_SIZE,
+    MAX_LEAF,
+    MAX_NOTE,
     TILE_WIDTH,
     Checkpoint,
+    Tile,
     Verifier,
     decode64,
     encode64,
@@ -22,19 +29,22 @@ from audits.log.format import (
     read_tile,
 )
 from audits.log.tree import inclusion_proof, leaf_hash, over_tiles, tile_at, verify_inclusion
-from core.errors import LogCorrupt
+from core.errors import Conflict, LogCorrupt
 
 SUFFIX = ".tlog-proof"
+MAX_PATH = 63
+MAX_PROOF = MAX_NOTE + 2 * MAX_LEAF
 _HEADER = "c2sp.org/tlog-proof@v1"
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """An entry's index, its inclusion path (32-byte hashes, sibling first) and the signed checkpoint."""
+    """An entry's index, its inclusion path (32-byte hashes, sibling first), the signed checkpoint, the entry."""
 
     index: int
     path: tuple[bytes, ...]
     note: str
+    leaf: bytes = b""
 
     @property
     def size(self) -> int:
@@ -43,48 +53,69 @@ class Proof:
 
     def render(self) -> str:
         """Give the text of the `.tlog-proof` file."""
+        extra = [f"extra {encode64(self.leaf)}"] if self.leaf else []
         hashes = [encode64(hash_) for hash_ in self.path]
-        return "\n".join([_HEADER, f"index {self.index}", *hashes, "", self.note])
+        return "\n".join([_HEADER, *extra, f"index {self.index}", *hashes, "", self.note])
 
 
 def parse_proof(text: str) -> Proof:
-    """Read a `.tlog-proof` without believing it; the optional `extra` line, never written here, is refused."""
+    """Read a `.tlog-proof` without believing it; LogCorrupt when it is none."""
     head, gap, note = text.partition("\n\n")
-    lines = head.split("\n")
-    if not gap or lines[0] != _HEADER or len(lines) < 2 or not lines[1].startswith("index "):
+    header, *lines = head.split("\n")
+    if not gap or header != _HEADER or len(text) > MAX_PROOF or len(lines) > MAX_PATH + 2:
         raise LogCorrupt("this is not a tlog-proof")
-    index = parse_decimal(lines[1].removeprefix("index "))
+    leaf = decode64(lines.pop(0)[6:]) if lines and lines[0].startswith("extra ") else None
+    if leaf is not None and not 1 <= len(leaf) <= MAX_LEAF:
+        raise LogCorrupt(f"an entry has 1 to {MAX_LEAF} bytes")
+    if not lines or not lines[0].startswith("index "):
+        raise LogCorrupt("this is not a tlog-proof")
+    index = parse_decimal(lines[0].removeprefix("index "))
     parse_note(note)
-    return Proof(index, tuple(decode64(line, HASH_SIZE) for line in lines[2:]), note)
+    return Proof(index, tuple(decode64(line, HASH_SIZE) for line in lines[1:]), note, leaf or b"")
 
 
 def prove(folder: Path, verifier: Verifier, index: int) -> Proof:
-    """Build the proof of an entry from the public files alone; LogCorrupt unless it holds for their entry."""
-    return prove_all(folder, verifier, [index])[0]
+    """Build the proof of an entry from the public files alone.
+
+    Raises Conflict while no checkpoint covers it, LogCorrupt unless it holds for the entry that is public.
+    """
+    return next(prove_each(folder, verifier, [index]))
 
 
-def prove_all(folder: Path, verifier: Verifier, indexes: Sequence[int]) -> list[Proof]:
-    """Build the proofs of several entries against one and the same checkpoint."""
+def prove_each(folder: Path, verifier: Verifier, indexes: Iterable[int]) -> Iterator[Proof]:
+    """Build the proofs of several entries against one and the same checkpoint, best in the log's order."""
     head, note = read_checkpoint(folder, verifier)
-    roots = over_tiles(head.size, cache(partial(read_tile, folder)))
-    proofs = []
+    read = partial(read_tile, folder)
+    # A path crosses a few tiles a level; of the bundles, which may be large, only the last is kept.
+    roots = over_tiles(head.size, lru_cache(64)(read))
+    bundle = lru_cache(1)(read)
     for index in indexes:
+        if index >= head.size:
+            raise Conflict(
+                f"Entry {index} is not covered by a checkpoint yet: the log has {head.size} entries. "
+                "Ask again in a few seconds."
+            )
         path = inclusion_proof(index, head.size, roots)
-        hashed = leaf_hash(read_leaf(folder, head.size, index))
-        verify_inclusion(index, head.size, hashed, path, head.root)
-        proofs.append(Proof(index, tuple(path), note))
-    return proofs
+        leaf = bundle(_bundle_of(head.size, index))[index % TILE_WIDTH]
+        verify_inclusion(index, head.size, leaf_hash(leaf), path, head.root)
+        yield Proof(index, tuple(path), note, leaf)
 
 
-def read_leaf(folder: Path, size: int, index: int) -> bytes:
-    """Read the bytes of one entry of a log of `size` entries from its public bundle."""
-    hashes = tile_at(size, 0, index // TILE_WIDTH)
-    return read_tile(folder, replace(hashes, level=None))[index % TILE_WIDTH]
+def _bundle_of(size: int, index: int) -> Tile:
+    return replace(tile_at(size, 0, index // TILE_WIDTH), level=None)
 
 
-def verify_proof(text: str, leaf: bytes, verifier: Verifier) -> Checkpoint:
-    """Return the checkpoint that holds this leaf; LogCorrupt unless the proof shows it. No network needed."""
+def verify_proof(text: str, leaf: bytes | None, verifier: Verifier) -> Checkpoint:
+    """Return the checkpoint that holds an entry: this `leaf`, or with None the one that the proof carries.
+
+    Raises LogCorrupt unless the proof shows it. No network needed.
+    """
     proof = parse_proof(text)
+    if leaf is None and not proof.leaf:
+        raise LogCorrupt("the proof carries no entry, and none was given")
+    if leaf is not None and proof.leaf not in {b"", leaf}:
+        raise LogCorrupt("the proof carries another entry than the one that was given")
     checkpoint = open_checkpoint(proof.note, verifier)
-    verify_inclusion(proof.index, checkpoint.size, leaf_hash(leaf), proof.path, checkpoint.root)
+    hashed = leaf_hash(proof.leaf if leaf is None else leaf)
+    verify_inclusion(proof.index, checkpoint.size, hashed, proof.path, checkpoint.root)
     return checkpoint

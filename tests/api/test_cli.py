@@ -101,7 +101,7 @@ def test_a_file_is_signed_for_what_it_is_not_what_it_is_called(
         (["consent", "grant", "Nobody", "--likeness"], 2),
         (["consent", "revoke", "consent_none"], 2),
         (["review", "approve", "clip_none", "--reason", "looks fine"], 2),
-        (["audit", "proof", "99999"], 3),
+        (["audit", "proof", "99999"], 2),
         (["audit", "run", "no-such-suite"], 2),
         (["audit", "check", "--log", "NONE"], 2),
         (["policy", "lint", "TEXT"], 3),
@@ -167,6 +167,12 @@ def test_a_refused_request_says_why_is_logged_and_can_be_proven(run: Any, tmp_pa
     proof = tmp_path / "refusal.tlog-proof"
     assert run("audit", "proof", events[-1]["index"], "-o", proof).exit_code == 0
     assert proof.read_text().startswith("c2sp.org/tlog-proof@v1\n")
+    assert run("audit", "proof", clip).stdout == proof.read_text()
+    assert run("audit", "proof", clip, "--all").exit_code == 2
+    assert run("audit", "proof", clip, "--all", "-o", tmp_path / "proofs").exit_code == 0
+    assert [path.suffix for path in (tmp_path / "proofs").iterdir()] == [".tlog-proof"]
+    assert run("audit", "verifier", "-o", tmp_path / "verify.py").exit_code == 0
+    assert "--policy" in (tmp_path / "verify.py").read_text()
     assert run("audit", "bundle", clip, "-o", tmp_path / "case.zip").exit_code == 0
     assert run("audit", "check").exit_code == 0
     assert answer(run("policy", "backtest", "--json"))["changed"] == 0

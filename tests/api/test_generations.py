@@ -29,6 +29,7 @@ def test_a_request_is_accepted_and_can_be_followed(world: World) -> None:
     shown = world.client.get(made["links"]["self"], headers=world.acme).json()
     assert shown["state"] == "released"
     assert shown["decision"]["decision"] == "allow"
+    world.integrate()
     for link in shown["links"].values():
         assert world.client.get(link, headers=world.acme).status_code == 200
 

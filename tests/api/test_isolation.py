@@ -117,6 +117,10 @@ def test_nobody_else_reaches_what_is_acmes(world: World, route: str) -> None:
         ids["job_id"] = ids["held"]
     if route.endswith("/appeal"):
         ids["job_id"] = ids["refused"]
+    if route.endswith("/proof"):
+        ids["job_id"] = world.ask().json()["id"]
+        world.drive(ids["job_id"])
+        world.integrate()
     before = world.contents()
 
     stranger = _send(world, route, ids, {})
@@ -160,7 +164,7 @@ def _every_get(world: World, ids: dict[str, str], client: TestClient) -> list[tu
     wanted = [path.format(**ids, name="checkpoint") for path in paths if not path.endswith("/events")]
     wanted += [f"/log/{name}" for name in (*blobs, *climbing, "..%2fgreenlight.db", "%00", "x" * 5000)]
     wanted += [
-        route.path.format(job_id=ids["job_id"]) + "?number=0&start=0&end=1"
+        route.path.format(job_id=ids["job_id"], event_id=1) + "?number=0&start=0&end=1"
         for route in console.router.routes
         if isinstance(route, APIRoute) and "GET" in route.methods
     ]
@@ -203,7 +207,7 @@ def test_the_console_is_for_people_who_signed_in(world: World, who: str) -> None
         assert isinstance(route, APIRoute)
         if route.path == "/console/login":
             continue
-        path = route.path.format(job_id=job.id)
+        path = route.path.format(job_id=job.id, event_id=1)
         query = "?number=0&start=0&end=1"
         form = {"form_token": "x", "verdict": "approve", "reason": "because I can"}
         for method in route.methods:

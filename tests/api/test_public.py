@@ -8,7 +8,6 @@ import pytest
 
 from audits.log.trust import parse_policy
 from audits.log.witness import Request
-from audits.log.writer import integrate, log_key
 from core.state import State
 from core.store import Store
 from pipeline.ledger import open_ledger
@@ -50,8 +49,7 @@ def test_a_file_that_cannot_be_verified_is_a_clear_problem(world: World) -> None
 def logged(world: World) -> World:
     for _ in range(3):
         world.ask()
-    key = log_key(world.folder / "keys" / "log", "greenlight.invalid/log")
-    assert integrate(world.tools.store, world.folder / "log", key, world.clock) == 3
+    assert world.integrate() == 3
     return world
 
 

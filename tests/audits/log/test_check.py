@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import shutil
 import tracemalloc
 from pathlib import Path
@@ -14,6 +15,7 @@ from audits.log import format as fmt
 from audits.log import tree
 from audits.log.check import check
 from audits.log.signing import SigningKey
+from core.errors import Unavailable
 
 KEY = SigningKey("greenlight.test/log", bytes(32))
 SIZE = 600
@@ -124,6 +126,46 @@ def test_a_recomputed_tree_without_the_key_is_caught(folder: Path, tmp_path: Pat
     assert not check(tmp_path / "copy", KEY.vkey).ok
     build(tmp_path / "copy", forged)
     assert check(tmp_path / "copy", KEY.vkey).ok
+
+
+def checkpoint(leaves: list[bytes], key: SigningKey = KEY) -> fmt.Checkpoint:
+    return fmt.Checkpoint(key.name, len(leaves), tree.root([tree.leaf_hash(leaf) for leaf in leaves]))
+
+
+def test_what_others_saw_must_be_a_prefix(folder: Path) -> None:
+    seen = [checkpoint(LEAVES[:count]) for count in (1, 255, 256, 257, 512, SIZE)]
+    assert check(folder, KEY.vkey, seen=seen).ok
+    longer = checkpoint([*LEAVES, b"one more"])
+    assert check(folder, KEY.vkey, seen=[longer]).problems == (
+        f"rolled back: {SIZE + 1} entries were seen, {SIZE} are here",
+    )
+    other = checkpoint([*LEAVES[:17], b"forged", *LEAVES[18:300]])
+    assert check(folder, KEY.vkey, seen=[*seen, other]).problems == (
+        "forked: the first 300 entries are not those that were seen",
+    )
+    stranger = checkpoint(LEAVES[:5], SigningKey("other.test/log", bytes(32)))
+    assert "other.test/log" in check(folder, KEY.vkey, seen=[stranger]).problems[0]
+
+
+def test_several_processes_find_the_same(tmp_path: Path) -> None:
+    build(tmp_path, [b"%d" % n for n in range(66_000)])
+    for name in ("tile/entries/003", "tile/entries/257.p/208", "tile/1/000"):
+        data = bytearray((tmp_path / name).read_bytes())
+        data[-1] ^= 1
+        (tmp_path / name).write_bytes(data)
+    alone, together = (check(tmp_path, KEY.vkey, workers=count) for count in (1, 2))
+    assert alone == together
+    assert alone.entries == (1023, 65_999)
+    assert any(problem.startswith("entries 65280 to 65535:") for problem in alone.problems)
+
+
+def test_a_killed_process_is_said_to_be_killed() -> None:
+    with pytest.raises(Unavailable, match="was killed"), module._mapped(2) as each:
+        list(each(kill, range(2)))
+
+
+def kill(_part: int) -> module._Findings:
+    os._exit(9)
 
 
 def test_another_origin_under_our_key_is_refused(folder: Path, tmp_path: Path) -> None:

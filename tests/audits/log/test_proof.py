@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -7,52 +8,65 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audits.log import format as fmt
-from audits.log.proof import Proof, parse_proof, prove, prove_all, read_leaf, verify_proof
+from audits.log.proof import Proof, parse_proof, prove, prove_each, verify_proof
 from audits.log.signing import SigningKey
-from core.errors import LogCorrupt
+from core.errors import Conflict, LogCorrupt
 
 NOTE = SigningKey("a.test/log", bytes(32)).sign(fmt.Checkpoint("a.test/log", 9, bytes(32)).text)
 
 
 @settings(deadline=None)
-@given(st.integers(0, 10**15), st.lists(st.binary(min_size=32, max_size=32), max_size=30))
-def test_a_proof_reads_back(index: int, path: list[bytes]) -> None:
-    proof = Proof(index, tuple(path), NOTE)
+@given(st.integers(0, 10**15), st.lists(st.binary(min_size=32, max_size=32), max_size=30), st.binary())
+def test_a_proof_reads_back(index: int, path: list[bytes], leaf: bytes) -> None:
+    proof = Proof(index, tuple(path), NOTE, leaf)
     assert parse_proof(proof.render()) == proof
 
 
 def test_a_proof_looks_like_the_specification() -> None:
     lines = Proof(3, (bytes(32),), NOTE).render().split("\n")
     assert lines[:5] == ["c2sp.org/tlog-proof@v1", "index 3", "A" * 43 + "=", "", "a.test/log"]
+    assert Proof(3, (), NOTE, b"{}").render().split("\n")[1:3] == ["extra e30=", "index 3"]
 
 
 def test_every_entry_is_proven_from_the_public_files(log: Any) -> None:
     log.happen(300)
     log.integrate()
     vkey = log.key.vkey
-    for proof in prove_all(log.folder, vkey, [0, 1, 255, 256, 299]):
-        leaf = read_leaf(log.folder, 300, proof.index)
-        assert verify_proof(proof.render(), leaf, vkey).size == 300
-        with pytest.raises(LogCorrupt):
-            verify_proof(proof.render(), leaf + b" ", vkey)
-    with pytest.raises(LogCorrupt, match="no entry 300"):
-        prove(log.folder, vkey, 300)
+    for proof in prove_each(log.folder, vkey, [0, 1, 255, 256, 299]):
+        assert f'"n":{proof.index}'.encode() in proof.leaf
+        for text in (proof.render(), replace(proof, leaf=b"").render()):
+            assert verify_proof(text, proof.leaf, vkey).size == 300
+            with pytest.raises(LogCorrupt):
+                verify_proof(text, proof.leaf + b" ", vkey)
+        assert verify_proof(proof.render(), None, vkey).size == 300
+        with pytest.raises(LogCorrupt, match="carries no entry"):
+            verify_proof(replace(proof, leaf=b"").render(), None, vkey)
+
+
+def test_what_no_checkpoint_covers_yet_has_no_proof_yet(log: Any) -> None:
+    log.happen(3)
+    log.integrate()
+    with pytest.raises(Conflict, match="not covered by a checkpoint yet"):
+        prove(log.folder, log.key.vkey, 3)
+    log.happen(1)
+    log.integrate()
+    assert prove(log.folder, log.key.vkey, 3).size == 4
 
 
 def test_an_old_proof_still_verifies(log: Any) -> None:
     log.happen(5)
     log.integrate()
-    proof, leaf = prove(log.folder, log.key.vkey, 2).render(), read_leaf(log.folder, 5, 2)
+    proof = prove(log.folder, log.key.vkey, 2)
     log.happen(600)
     log.integrate()
-    assert verify_proof(proof, leaf, log.key.vkey).size == 5
+    assert verify_proof(proof.render(), None, log.key.vkey).size == 5
 
 
 def test_a_changed_proof_is_refused(log: Any) -> None:
     log.happen(13)
     log.integrate()
-    policy, leaf = log.policy, read_leaf(log.folder, 13, 6)
-    text = prove(log.folder, policy, 6).render()
+    policy, proof = log.policy, prove(log.folder, log.policy, 6)
+    text, leaf = proof.render(), proof.leaf
     assert verify_proof(text, leaf, policy).size == 13
     # Every place up to the long signature's first bytes, then some of its 3,200.
     for at in (*range(560), *range(560, len(text), 101)):
@@ -66,10 +80,10 @@ def test_a_changed_proof_is_refused(log: Any) -> None:
 def test_a_proof_of_another_log_is_refused(log: Any) -> None:
     log.happen(1)
     log.integrate()
-    text, leaf = prove(log.folder, log.key.vkey, 0).render(), read_leaf(log.folder, 1, 0)
+    text = prove(log.folder, log.key.vkey, 0).render()
     other = SigningKey(log.key.name, b"\x07" * 32).vkey
     with pytest.raises(LogCorrupt, match="not signed"):
-        verify_proof(text, leaf, other)
+        verify_proof(text, None, other)
 
 
 def test_nothing_is_proven_from_an_altered_file(log: Any) -> None:

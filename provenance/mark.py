@@ -20,6 +20,7 @@ from core.media.read import frames, whole_sound
 from core.media.write import Delivery
 from provenance.fingerprint import audio as heard
 from provenance.fingerprint import video as seen
+from provenance.labels import NO_LABELS, Plan, stamped, with_notices
 from provenance.marks import MarkKey, audio, video
 
 _DEPTH = 4
@@ -40,19 +41,27 @@ class Marked:
 
 
 def mark(
-    mezzanine: Clip, into: Path, payload: int, key: MarkKey, *, crf: int = 18, preset: str = "medium"
+    mezzanine: Clip,
+    into: Path,
+    payload: int,
+    key: MarkKey,
+    labels: Plan = NO_LABELS,
+    *,
+    crf: int = 18,
+    preset: str = "medium",
 ) -> Marked:
     """Write the marked delivery file: H.264 and AAC in MP4, or AAC alone in M4A.
 
-    `payload` is the 64-bit id; `crf` and `preset` are x264's. Decoding, marking and encoding of the
+    `payload` is the 64-bit id; `labels` are put in before the mark, so that the mark covers them too; `crf`
+    and `preset` are x264's. Decoding, marking and encoding of the
     picture run beside each other, a few frames deep; the sound (at most 45 s) is held whole. Sound that
     cannot carry a mark is delivered without. The file appears whole or not at all. Raises `BadMedia`.
     """
-    sound, marked, notes = _marked_sound(mezzanine, payload, key)
+    sound, marked, notes = _marked_sound(mezzanine, payload, key, labels)
     printer = seen.Printer()
     with (
-        Delivery.like(into, mezzanine, crf=crf, preset=preset) as out,
-        closing(_marked_pictures(mezzanine, payload, key)) as pictures,
+        Delivery.like(into, mezzanine, crf=crf, preset=preset, tags=labels.tags) as out,
+        closing(_marked_pictures(mezzanine, payload, key, labels)) as pictures,
     ):
         for index, (rgb, samples) in enumerate(zip_longest(pictures, _blocks(mezzanine, sound))):
             if samples is not None:
@@ -73,10 +82,12 @@ def _prints(mezzanine: Clip, printer: seen.Printer, sound: Sound) -> Iterator[tu
         yield heard.ALG, heard.encode(listener.finish())
 
 
-def _marked_sound(mezzanine: Clip, payload: int, key: MarkKey) -> tuple[Sound, bool, tuple[str, ...]]:
+def _marked_sound(
+    mezzanine: Clip, payload: int, key: MarkKey, labels: Plan
+) -> tuple[Sound, bool, tuple[str, ...]]:
     if mezzanine.audio is None:
         return np.zeros((0, 1), np.float32), False, ()
-    sound = whole_sound(mezzanine.path)
+    sound = with_notices(labels, whole_sound(mezzanine.path), mezzanine.audio.rate)
     try:
         return audio.embed(sound, mezzanine.audio.rate, key, payload), True, ()
     except BadMedia as error:
@@ -93,13 +104,16 @@ def _blocks(mezzanine: Clip, sound: Sound) -> Iterator[Sound]:
         yield sound[start : start + size]
 
 
-def _marked_pictures(mezzanine: Clip, payload: int, key: MarkKey) -> Generator[Picture, None, None]:
+def _marked_pictures(
+    mezzanine: Clip, payload: int, key: MarkKey, labels: Plan
+) -> Generator[Picture, None, None]:
     if mezzanine.video is None:
         return
     size = mezzanine.video
     embed = video.embedder(key, payload, width=size.width, height=size.height)
+    stamp = stamped(labels, size.width, size.height)
     with (
-        closing(_ahead(frame.rgb for frame in frames(mezzanine.path))) as decoded,
+        closing(_ahead(stamp(frame.rgb, frame.time) for frame in frames(mezzanine.path))) as decoded,
         closing(_ahead(embed(rgb) for rgb in decoded)) as marked,
     ):
         yield from marked

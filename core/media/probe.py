@@ -110,6 +110,12 @@ def probe(path: Path, limits: MediaLimits = OURS) -> Clip:
     return clip
 
 
+def tags(path: Path) -> dict[str, str]:
+    """Read the container's metadata; raise `BadMedia` when the file is none."""
+    with opened(path) as container:
+        return {str(name): str(value) for name, value in container.metadata.items()}
+
+
 def _check_streams(container: Any, limits: MediaLimits) -> None:
     if len(container.streams) > limits.max_streams:
         raise BadMedia(

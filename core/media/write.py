@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -184,7 +185,8 @@ class Mezzanine(_Writer):
 class Delivery(_Writer):
     """Write the file that leaves: H.264 and AAC in a fast-start MP4 tagged BT.709, or AAC alone.
 
-    `crf` and `preset` are x264's; odd sides are extended by one pixel; `audio_bitrate` is in bit/s.
+    `crf` and `preset` are x264's; odd sides are extended by one pixel; `audio_bitrate` is in bit/s. `tags`
+    go into the container's metadata under their own names.
     """
 
     container_format = "mp4"
@@ -205,12 +207,16 @@ class Delivery(_Writer):
         crf: int = 18,
         preset: str = "medium",
         audio_bitrate: int = 192_000,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         self._crf, self._preset, self._audio_bitrate = crf, preset, audio_bitrate
+        self._tags = dict(tags or {})
         super().__init__(path, width=width, height=height, fps=fps, rate=rate, channels=channels)
+        self._container.metadata.update(self._tags)
 
     def _container_options(self) -> dict[str, str]:
-        return {"movflags": "+faststart"}
+        # without the second flag only the names that QuickTime knows are written
+        return {"movflags": "+faststart+use_metadata_tags" if self._tags else "+faststart"}
 
     def _picture_options(self) -> dict[str, str]:
         return {"crf": str(self._crf), "preset": self._preset}

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import console, generations, keys, people, problems, public
+from api import console, generations, keys, people, problems, public, verify_page
 from api.uploads import Decoders
 from core.vault import secret_file
 from pipeline.tools import Tools
@@ -29,8 +29,15 @@ def create_app(tools: Tools) -> FastAPI:
     )
     app.state.tools = tools
     app.state.decoders = Decoders(DECODERS)
-    problems.install(app, page=console.problem_page)
-    for router in (generations.router, people.router, public.router, keys.router, console.router):
+    problems.install(app, {"/console": console.problem_page, "/verify": verify_page.problem_page})
+    for router in (
+        generations.router,
+        people.router,
+        public.router,
+        keys.router,
+        console.router,
+        verify_page.router,
+    ):
         app.include_router(router)
     cookie_key = secret_file(tools.settings.data_dir / "keys" / "session", 32).hex()
     app.add_middleware(
@@ -84,7 +91,7 @@ class LimitedBody:
         limit = self.upload_bytes if multipart else self.json_bytes
         refused = _refused(headers.get(b"content-length", b"0"), limit)
         if refused is not None:
-            await problems.answer(Request(scope), *refused)(scope, receive, send)
+            await problems.told(Request(scope), *refused)(scope, receive, send)
             return
         seen = 0
 

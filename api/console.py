@@ -39,7 +39,7 @@ def problem_page(request: Request, status: int, message: str) -> Response:
     """Tell a person at the console what went wrong, or ask them to sign in."""
     if status == Unauthenticated.status:
         return RedirectResponse("/console/login", 303)
-    return _answered(request, "problem.html", status, {"problem": message})
+    return answered(request, "problem.html", status, {"problem": message})
 
 
 @router.get("/login", response_class=HTMLResponse)
@@ -194,10 +194,11 @@ def _people(session: Session, explained: dict[str, Any]) -> list[Identity]:
 def page(request: Request, name: str, *, status: int = 200, **shown: Any) -> Response:
     """Answer a page of the console, with the token that its forms carry."""
     token = request.session.setdefault("form_token", secrets.token_urlsafe(16))
-    return _answered(request, name, status, {"form_token": token, **shown})
+    return answered(request, name, status, {"form_token": token, **shown})
 
 
-def _answered(request: Request, name: str, status: int, shown: dict[str, Any]) -> Response:
+def answered(request: Request, name: str, status: int, shown: dict[str, Any]) -> Response:
+    """Answer with a page that can load nothing from elsewhere, run no script, and is not kept by a cache."""
     response = pages.TemplateResponse(request, name, shown, status_code=status)
     response.headers["Content-Security-Policy"] = (
         "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src 'self'; media-src 'self'; "

@@ -65,15 +65,9 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 Page = Callable[[Request, int, str], Response]
 
 
-def install(app: FastAPI, page: Page) -> None:
-    """Answer every error as a problem, or as a page where a person looks at the console."""
-
-    def told(
-        request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
-    ) -> Response:
-        if request.url.path.startswith("/console"):
-            return page(request, status, detail)
-        return answer(request, status, code, detail, headers)
+def install(app: FastAPI, pages: Mapping[str, Page]) -> None:
+    """Answer every error as a problem, or as a page below the paths where a person looks."""
+    app.state.pages = pages
 
     @app.exception_handler(GreenlightError)
     async def _ours(request: Request, error: GreenlightError) -> Response:
@@ -102,6 +96,17 @@ def install(app: FastAPI, page: Page) -> None:
 
     plain = app.openapi
     app.openapi = lambda: _as_problems(plain())  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+def told(
+    request: Request, status: int, code: str, detail: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Answer one error in the form that fits the path."""
+    pages: Mapping[str, Page] = request.app.state.pages
+    for prefix, page in pages.items():
+        if request.url.path.startswith(prefix):
+            return page(request, status, detail)
+    return answer(request, status, code, detail, headers)
 
 
 def answer(

@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from api.auth import FreeDecoders, GateTools
 from api.problems import ANSWERS
-from api.uploads import stored
+from api.uploads import Decoders, stored
 from core.clock import milliseconds
 from core.errors import NotFound
 from core.state import State
@@ -32,13 +32,18 @@ async def post_verify(
     tools: GateTools, decoders: FreeDecoders, file: Annotated[UploadFile, File()]
 ) -> dict[str, Any]:
     """Say whether a file came from here and whether it was changed; nothing of it is kept."""
+    return await verified(tools, decoders, file)
 
-    def verified(path: Path) -> dict[str, Any]:
+
+async def verified(tools: Tools, decoders: Decoders, file: UploadFile) -> dict[str, Any]:
+    """Give the public report on an upload, and forget it."""
+
+    def examined(path: Path) -> dict[str, Any]:
         with decoders.one(wait_seconds=_PATIENCE_SECONDS):
             return report_json(tools.verify_untrusted(path))
 
     async with stored(file, tools) as path:
-        return await run_in_threadpool(verified, path)
+        return await run_in_threadpool(examined, path)
 
 
 @router.get(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import queue
 import threading
-import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+import httpx
 from asn1crypto import tsp
 from cryptography import x509
 from rfc3161_client import VerificationError, decode_timestamp_response
@@ -52,12 +51,22 @@ def http_authority(url: str, roots_pem: str, seconds: float) -> Authority:
 
 def _post(url: str, request: bytes, seconds: float) -> bytes:
     headers = {"Content-Type": "application/timestamp-query", "Accept": "application/timestamp-reply"}
-    call = urllib.request.Request(url, request, headers)  # noqa: S310  the scheme was checked
     try:
-        with urllib.request.urlopen(call, timeout=seconds) as response:  # noqa: S310
-            return bytes(response.read(_LARGEST_ANSWER + 1))
-    except (OSError, http.client.HTTPException) as error:
+        with httpx.stream("POST", url, content=request, headers=headers, timeout=seconds) as response:
+            response.raise_for_status()
+            return b"".join(_some(response.iter_bytes()))
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise Unavailable(f"The time-stamp authority does not answer: {error}") from error
+
+
+def _some(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Pass on an answer until it is too large to be one."""
+    size = 0
+    for part in parts:
+        yield part
+        size += len(part)
+        if size > _LARGEST_ANSWER:
+            return
 
 
 def _within(seconds: float, ask: Callable[[], bytes]) -> bytes:

@@ -40,7 +40,7 @@ from core.state import FINAL, State
 from core.tables import AuditEvent, Job, Upload
 from pipeline import leaves
 from pipeline.appeals import appeal
-from pipeline.intake import Ask, UploadKind, cancel, draft, submit, upload
+from pipeline.intake import Ask, UploadKind, cancel, draft, finalize, submit, upload
 from pipeline.proofs import end_of, proof_of
 from pipeline.receipt import explained, explanation, receipt
 from pipeline.steps import judge_prompt
@@ -177,6 +177,18 @@ def post_appeal(
     with tools.store.session() as session:
         job = _mine(session, job_id, partner)
         job = appeal(session, job, actor=f"partner:{partner}", reason=wanted.reason, clock=tools.clock)
+        session.commit()
+    return generation_out(job)
+
+
+@router.post("/generations/{job_id}/final", status_code=202)
+def post_final(
+    tools: GateTools, partner: CallingPartner, job_id: IdInPath, idempotency_key: IdempotencyKey = None
+) -> GenerationOut:
+    """Ask for the final delivery of a released draft: the same clip, judged anew, with every label."""
+    with tools.store.session() as session:
+        _mine(session, job_id, partner)
+        job, _ = finalize(session, tools, partner, job_id, key=idempotency_key)
         session.commit()
     return generation_out(job)
 

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from core.clock import iso
 from core.state import CANCELLABLE, FINAL
 from core.tables import Consent, Identity, Job, Upload
+from provenance.labels import Purpose
 
 _PLAIN = r"^[^\x00-\x1f\x7f]*$"
 Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_PLAIN)]
@@ -36,6 +37,10 @@ class Wanted(_In):
     engine: str = Field("", pattern=r"^[a-z0-9_]{0,64}$")
     project: Label = ""
     territory: Territory = ""
+    """Where it will be shown, such as `EU`, `DE`, `CN` or `US-NY`: its labels are put in."""
+    purpose: Purpose = ""
+    draft: bool = False
+    """For review inside the studio: what the territory lets wait is left out until `/final`."""
     identities: list[Id] = Field(default_factory=list, max_length=16)
 
 

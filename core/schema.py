@@ -146,6 +146,8 @@ class Told:
 
 
 _CLIP = ("partner", "job")
+# A duty of a territory's pack, and whether it was met.
+_LABEL = Record({"duty": WORD, "result": WORD})
 # A claim signer by the SHA-256 of its certificate, a watermark key by its public id.
 _KEY: Mapping[str, Fact] = {"key": ID, "kind": WORD}
 _FACTS: Mapping[Tag, Told] = {
@@ -159,6 +161,9 @@ _FACTS: Mapping[Tag, Told] = {
             "picture": FLAG,
             "sound": FLAG,
             "territory?": PLACE,
+            "purpose?": WORD,
+            "draft?": FLAG,
+            "draft_of?": ID,
             "identities": Many(ID),
             "references": Many(ID),
             "source?": ID,
@@ -182,7 +187,7 @@ _FACTS: Mapping[Tag, Told] = {
     Tag.CLIP_MARKED: Told(
         "Watermarks were embedded in the one delivery file.",
         _CLIP,
-        {"file": DIGEST, "video": FLAG, "audio": FLAG},
+        {"file": DIGEST, "video": FLAG, "audio": FLAG, "labels?": Many(_LABEL)},
     ),
     Tag.CLIP_SIGNED: Told(
         "The C2PA manifest was embedded.", _CLIP, {"file": DIGEST, "manifest": ID, "store": DIGEST}

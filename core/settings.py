@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     delivery_crf: int = Field(18, ge=0, le=40, description="x264 quality of the one lossy encode")
     delivery_preset: str = Field("medium", description="x264 preset of the one lossy encode")
     max_upload_mib: int = Field(256, description="largest upload accepted")
+    provider: str = Field("Greenlight", description="name or code of the provider that labels name")
     signing_chain: Path | None = Field(
         None, description="PEM chain of the signing certificate; empty: development CA"
     )

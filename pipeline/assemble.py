@@ -61,8 +61,14 @@ def assemble(settings: Settings) -> Tools:
             detector(name="likeness", tier=settings.likeness_tier, target="safety.likeness:Likeness"),
             detector(name="voice", tier="embedded", target="safety.voice:Voice"),
         ),
-        mark=lambda clip, into, payload: mark(
-            clip, into, payload, ring.marking(), crf=settings.delivery_crf, preset=settings.delivery_preset
+        mark=lambda clip, into, payload, labels: mark(
+            clip,
+            into,
+            payload,
+            ring.marking(),
+            labels,
+            crf=settings.delivery_crf,
+            preset=settings.delivery_preset,
         ),
         sign=lambda source, target, claim: sign(source, target, claim, ring.signer()),
         ring=ring,

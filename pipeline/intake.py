@@ -7,7 +7,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -23,9 +23,10 @@ from core.store import job as find_job
 from core.store import move
 from core.tables import IdempotencyKey, Identity, Job, Outbox, Partner, Upload
 from generation.engines import DOUBLES
-from pipeline import leaves
+from pipeline import labelling, leaves
 from pipeline.steps import scratch_folder
 from pipeline.tools import Tools
+from provenance.labels import Purpose
 from safety.prompt import checked_text
 
 UploadKind = Literal["picture", "voice", "video"]
@@ -56,6 +57,11 @@ class Ask:
     identities: tuple[str, ...] = ()
     references: tuple[str, ...] = ()
     source: str | None = None
+    purpose: Purpose = ""
+    draft: bool = False
+    """For the studio's eyes: labels that the territory's rules let wait are left out."""
+    draft_of: str = ""
+    """The draft whose clip this is the final delivery of."""
 
 
 def submit(
@@ -70,6 +76,7 @@ def submit(
             raise KeyReused
         return find_job(session, known.job), True
     job = _checked(session, tools, partner, ask)
+    labelling.planned(job, tools.settings.provider)  # a territory that cannot be served is said at once
     session.add(job)
     session.flush()
     if key:
@@ -88,6 +95,20 @@ def submit(
     )
     record(session, event, tools.clock)
     return job, False
+
+
+def finalize(
+    session: Session, tools: Tools, partner_id: str, job_id: str, *, key: str | None = None
+) -> tuple[Job, bool]:
+    """Ask for the final delivery of a released draft: the same clip, judged anew and fully labelled."""
+    drafted = find_job(session, job_id)
+    if not drafted.ask.get("draft") or drafted.state != State.RELEASED:
+        raise Conflict("Only a released draft can be made final.")
+    asked = {field.name: drafted.ask[field.name] for field in fields(Ask) if field.name in drafted.ask}
+    asked |= {name: tuple(asked[name]) for name in ("identities", "references")}
+    asked |= {"prompt": drafted.prompt, "project": drafted.project, "territory": drafted.territory}
+    ask = Ask(**(asked | {"draft": False, "draft_of": drafted.id}))
+    return submit(session, tools, partner_id, ask, key=key)
 
 
 def draft(session: Session, tools: Tools, partner_id: str, ask: Ask) -> Job:

@@ -28,7 +28,8 @@ def asked(job: Job) -> dict[str, Any]:
         "identities": list(ask["identities"]),
         "references": list(ask["references"]),
     }
-    return facts | place(job.territory) | ({"source": ask["source"]} if ask.get("source") else {})
+    facts |= {name: ask[name] for name in ("source", "purpose", "draft_of") if ask.get(name)}
+    return facts | place(job.territory) | ({"draft": 1} if ask.get("draft") else {})
 
 
 def place(territory: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from core.clock import iso
 from core.decision import Decision, from_json
 from core.state import FINAL, State
 from core.tables import ConsentUse, Job, Review, Ruling
+from pipeline.labelling import sheet
 
 Audience = Literal["caller", "auditor"]
 
@@ -31,6 +32,7 @@ def receipt(session: Session, job: Job) -> dict[str, Any]:
         "got": got.get("got"),
         "screened": got.get("screened", []),
         "marks": got.get("marks"),
+        "labels": sheet(job),
         "watermark_id": job.payload if job.state in {State.RELEASED, State.WITHDRAWN} else None,
         "manifest": job.manifest_label,
         "sha256": got.get("signed_sha256"),

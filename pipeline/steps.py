@@ -8,6 +8,7 @@ this worker still owns the request. Files that a step leaves behind before that 
 from __future__ import annotations
 
 import hashlib
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from core.state import State
 from core.tables import Job, Upload
 from generation.engines import DOUBLES
 from generation.grid import snap
-from pipeline import audits, leaves, people, rulings
+from pipeline import audits, labelling, leaves, people, rulings
 from pipeline.consents import Kind
 from pipeline.screening import Sighting, sightings
 from pipeline.tools import Tools
@@ -78,7 +79,9 @@ def judge_prompt(job: Job, tools: Tools) -> Decision:
 
 
 def generate(job: Job, tools: Tools, tick: Tick) -> Done:
-    """Let the engine render a lossless mezzanine into the private room."""
+    """Let the engine render a lossless mezzanine into the private room; a final delivery takes its draft's."""
+    if job.ask.get("draft_of"):
+        return _taken_from_draft(job, tools)
     engine = tools.engine(job.ask["engine"])
     with tools.store.reading() as session:
         asked = shot_of(session, job, tools)
@@ -87,30 +90,43 @@ def generate(job: Job, tools: Tools, tick: Tick) -> Done:
         clip = engine.render(shot, folder / "mezzanine.mkv", tick)
         digest = file_sha256(clip.path)
         name = tools.blobs.put("private", _blob(job, "mezzanine.mkv"), clip.path)
-    checkpoint = asdict(engine.identity())
     made = {
-        "engine": checkpoint,
+        "engine": asdict(engine.identity()),
         "asked": _measures(asked),
         "got": _measures(shot),
         "mezzanine_sha256": digest,
     }
-    return Done(
-        to=State.GENERATED,
-        values={"mezzanine": name},
-        got=made,
-        events=(
-            (
-                Tag.CLIP_GENERATED,
-                {
-                    "engine": checkpoint["name"],
-                    "version": checkpoint["version"],
-                    "checkpoint": checkpoint["sha256"],
-                    "mezzanine": digest,
-                    "length": round(clip.seconds * 1000),
-                },
-            ),
-        ),
-    )
+    return _generated(name, made, clip)
+
+
+def _generated(mezzanine: str, made: dict[str, Any], clip: Clip) -> Done:
+    facts = {
+        "engine": made["engine"]["name"],
+        "version": made["engine"]["version"],
+        "checkpoint": made["engine"]["sha256"],
+        "mezzanine": made["mezzanine_sha256"],
+        "length": round(clip.seconds * 1000),
+    }
+    events = ((Tag.CLIP_GENERATED, facts),)
+    return Done(to=State.GENERATED, values={"mezzanine": mezzanine}, got=made, events=events)
+
+
+def _taken_from_draft(job: Job, tools: Tools) -> Done:
+    """Take the very clip that the studio saw; everything after is done to it anew."""
+    with tools.store.reading() as session:
+        drafted = session.get_one(Job, job.ask["draft_of"])
+    source = tools.blobs.path("private", str(drafted.mezzanine))
+    with scratch_folder(tools) as folder:
+        copy = folder / "mezzanine.mkv"
+        if source.is_file():
+            shutil.copyfile(source, copy)
+        if not copy.is_file() or file_sha256(copy) != drafted.got["mezzanine_sha256"]:
+            raise BadMedia("The clip of the draft is no longer here.")
+        clip = probe(copy)
+        name = tools.blobs.put("private", _blob(job, "mezzanine.mkv"), copy)
+    made = {part: drafted.got[part] for part in ("engine", "asked", "mezzanine_sha256")}
+    made["got"] = drafted.got["got"] | {"seconds": clip.seconds}
+    return _generated(name, made, clip)
 
 
 def screen(job: Job, tools: Tools, tick: Tick) -> Done:
@@ -129,16 +145,22 @@ def screen(job: Job, tools: Tools, tick: Tick) -> Done:
 
 
 def mark(job: Job, tools: Tools, tick: Tick) -> Done:
-    """Embed the watermarks and encode the one delivery file."""
+    """Put the territory's labels in, embed the watermarks and encode the one delivery file."""
     clip = probe(tools.blobs.path("private", str(job.mezzanine)))
     tick(0.0)
     suffix = ".mp4" if clip.video else ".m4a"
+    labels = labelling.planned(job, tools.settings.provider)
     with scratch_folder(tools) as folder:
-        marked = tools.mark(clip, folder / f"marked{suffix}", int(job.payload, 16))
+        marked = tools.mark(clip, folder / f"marked{suffix}", int(job.payload, 16), labels)
+        tick(0.9)
+        rows = labelling.checked(labels, marked.clip)
         digest = file_sha256(marked.clip.path)
         name = tools.blobs.put("private", _blob(job, f"marked{suffix}"), marked.clip.path)
     got = {"marks": {"video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}}
-    facts = {"file": digest, "video": int(marked.video), "audio": int(marked.audio)}
+    got |= labelling.account(job, labels, rows, marked.clip)
+    facts: dict[str, Any] = {"file": digest, "video": int(marked.video), "audio": int(marked.audio)}
+    if rows:
+        facts["labels"] = [{"duty": row.duty, "result": row.result} for row in rows]
     events = ((Tag.CLIP_MARKED, facts),)
     return Done(to=State.MARKED, values={"marked": name}, got=got, events=events, prints=marked.prints)
 

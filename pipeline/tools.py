@@ -21,6 +21,7 @@ from generation.engines import Engine
 from pipeline.keyring import Keyring
 from pipeline.screening import Detector
 from policies.engine import Pack
+from provenance.labels import Plan
 from provenance.manifest import Claim, SignedManifest
 from provenance.mark import Marked
 from provenance.verify import Report
@@ -47,7 +48,7 @@ class Tools:
     read_prompt: ReadPrompt
     engine: Callable[[str], Engine]
     detectors: Sequence[Detector]
-    mark: Callable[[Clip, Path, int], Marked]
+    mark: Callable[[Clip, Path, int, Plan], Marked]
     sign: Callable[[Path, Path, Claim], SignedManifest]
     ring: Keyring
     """The keys that sign, mark and are believed, as they are now."""

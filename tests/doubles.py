@@ -34,6 +34,7 @@ from pipeline.consents import Kind
 from pipeline.keyring import Keyring
 from pipeline.tools import Tools
 from policies.engine import Pack, default_pack, load
+from provenance.labels import Plan
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
 from safety.gallery import Template
@@ -119,7 +120,7 @@ def sighting_of(identity: str, kind: Kind = "likeness") -> Finding:
     )
 
 
-def mark(clip: Clip, into: Path, payload: int) -> Marked:
+def mark(clip: Clip, into: Path, payload: int, labels: Plan) -> Marked:
     into.write_bytes(clip.path.read_bytes() + f"|mark {payload:016x}".encode())
     prints = {"org.greenlight.fingerprint.video.1": f"print {payload:016x}".encode()}
     return Marked(clip=replace(clip, path=into), video=True, audio=True, notes=(), prints=prints)

@@ -22,6 +22,7 @@ from pipeline.screening import Sighting, sightings
 from pipeline.steps import needed_detectors
 from pipeline.tools import Tools
 from pipeline.verification import report_json
+from provenance.labels import NO_LABELS
 from provenance.manifest import Claim, Parent, medium, read
 from provenance.marks import MarkReading, audio, video
 
@@ -142,7 +143,7 @@ def mark(
         if len(payload) != 16 or not set(payload) <= set("0123456789abcdefABCDEF"):
             raise BadInput("The payload is 16 hex digits.")
         tools = local.open_tools()
-        marked = tools.mark(probe(local.existing(file)), _new(file, out), int(payload, 16))
+        marked = tools.mark(probe(local.existing(file)), _new(file, out), int(payload, 16), NO_LABELS)
     value = {"out": str(out), "video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}
     answer(
         value,

@@ -19,11 +19,14 @@ from pipeline.receipt import explained
 from pipeline.steps import judge_prompt
 from pipeline.supervise import AUDITOR, SEQUENCER, supervised
 from pipeline.tools import Tools
+from provenance.labels import Purpose
 
 Prompt = Annotated[str, typer.Argument(help="What to make, in words.")]
 Out = Annotated[Path, typer.Option("-o", "--out", help="Where to put the released file.")]
 Engine = Annotated[str, typer.Option(help="Engine to use; empty means the configured one.")]
 Seed = Annotated[int | None, typer.Option(help="Seed; the same seed makes the same clip.")]
+Territory = Annotated[str, typer.Option(help="Where it will be shown, such as EU, DE, CN or US-NY.")]
+Purposes = Annotated[Purpose, typer.Option(help="What for; New York asks.")]
 People = Annotated[
     list[str] | None, typer.Option("--identity", help="Id of a protected person the prompt names.")
 ]
@@ -78,6 +81,9 @@ def generate(
     engine: Engine = "",
     seed: Seed = None,
     project: Annotated[str, typer.Option(help="Project, for consents bound to one.")] = "",
+    territory: Territory = "",
+    purpose: Purposes = "",
+    as_draft: Annotated[bool, typer.Option("--draft", help="Leave out the labels that may wait.")] = False,
     identity: People = None,
     reference: Annotated[list[Path] | None, typer.Option(help="Reference picture (PNG, JPEG, WebP).")] = None,
     voice: Annotated[list[Path] | None, typer.Option(help="Reference recording.")] = None,
@@ -100,6 +106,9 @@ def generate(
             engine=engine,
             seed=seed,
             project=project,
+            territory=territory,
+            purpose=purpose,
+            draft=as_draft,
             identities=tuple(identity or ()),
             references=tuple(row.id for row in uploads),
         )
@@ -112,13 +121,23 @@ def soundtrack(
     out: Out,
     engine: Engine = "",
     seed: Seed = None,
+    territory: Territory = "",
+    purpose: Purposes = "",
     as_json: Json = False,
 ) -> None:
     """Make music and effects for an existing video; its manifest becomes an ingredient."""
     with told():
         tools = local.open_tools()
         (source,) = local.take_in(tools, "video", [video])
-        wanted = Ask(prompt=prompt, engine=engine, seed=seed, source=source.id, **measures_of(source.about))
+        wanted = Ask(
+            prompt=prompt,
+            engine=engine,
+            seed=seed,
+            source=source.id,
+            territory=territory,
+            purpose=purpose,
+            **measures_of(source.about),
+        )
         _made(tools, local.ask(tools, wanted), out, as_json=as_json)
 
 

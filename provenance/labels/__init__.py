@@ -3,7 +3,7 @@
 from provenance.labels._badge import stamped
 from provenance.labels._check import Row, check
 from provenance.labels._notice import with_notices
-from provenance.labels._packs import Pack, covering, packs
+from provenance.labels._packs import Pack, Purpose, covering, packs
 from provenance.labels._plan import NO_LABELS, Occasion, Plan, plan
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Occasion",
     "Pack",
     "Plan",
+    "Purpose",
     "Row",
     "check",
     "covering",

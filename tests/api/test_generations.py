@@ -259,3 +259,26 @@ def test_sound_for_an_uploaded_video(world: World) -> None:
     assert (answer.status_code, answer.json()["kind"]) == (202, "soundtrack")
     picture = asked | {"source": world.upload("picture")}
     assert world.client.post("/v1/soundtracks", json=picture, headers=world.acme).status_code == 422
+
+
+def test_an_unknown_territory_is_refused_and_a_known_one_is_not(world: World) -> None:
+    wanted = {"prompt": "Waves at dawn", "territory": "Atlantis"}
+    refused = world.client.post("/v1/generations", json=wanted, headers=world.acme)
+    assert refused.status_code == 422
+    assert "no labelling rules" in refused.json()["detail"]
+    wanted |= {"territory": "US-NY", "purpose": "advertising", "draft": True}
+    assert world.client.post("/v1/generations", json=wanted, headers=world.acme).status_code == 202
+
+
+def test_a_released_draft_is_made_final_once_by_its_partner_alone(world: World) -> None:
+    ask = {"seconds": 1.0, "width": 64, "height": 64, "fps": 24, "picture": True, "sound": True, "seed": 1}
+    ask |= {"engine": "tiny", "identities": [], "references": [], "source": None, "draft": True}
+    drafted = world.place(State.RELEASED, ask=ask, territory="DE")
+    way = f"/v1/generations/{drafted.id}/final"
+    assert world.client.post(way, headers=world.other).status_code == 404
+    again = world.acme | {"Idempotency-Key": "final"}
+    first, second = (world.client.post(way, headers=again) for _ in range(2))
+    assert first.status_code == second.status_code == 202
+    assert first.json()["id"] == second.json()["id"] != drafted.id
+    final = f"/v1/generations/{first.json()['id']}/final"
+    assert world.client.post(final, headers=world.acme).status_code == 409

@@ -133,7 +133,15 @@ def post_decision(
     checked_form(request, form_token)
     try:
         with tools.store.session() as session:
-            job = decide(session, job_id, verdict, reviewer=reviewer.name, reason=reason, clock=tools.clock)
+            job = decide(
+                session,
+                job_id,
+                verdict,
+                reviewer=reviewer.name,
+                reason=reason,
+                clock=tools.clock,
+                vault=tools.vault,
+            )
             session.commit()
     except (BadInput, Conflict) as error:
         return _clip_page(

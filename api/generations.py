@@ -40,6 +40,7 @@ from core.state import FINAL, State
 from core.tables import AuditEvent, Job, Upload
 from pipeline import leaves
 from pipeline.appeals import appeal
+from pipeline.erasure import erase_request, finish
 from pipeline.intake import Ask, UploadKind, cancel, draft, finalize, submit, upload
 from pipeline.proofs import end_of, proof_of
 from pipeline.receipt import explained, explanation, receipt
@@ -117,7 +118,7 @@ def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn)
             facts={"kind": job.kind} | leaves.place(job.territory) | leaves.decided(decision),
             private={"prompt": job.prompt},
         )
-        record(session, event, tools.clock)
+        record(session, event, tools.clock, tools.vault)
         session.commit()
     return explained(decision, "caller")
 
@@ -176,7 +177,14 @@ def post_appeal(
     """Have people look at a refusal, once; the request is held until they have decided."""
     with tools.store.session() as session:
         job = _mine(session, job_id, partner)
-        job = appeal(session, job, actor=f"partner:{partner}", reason=wanted.reason, clock=tools.clock)
+        job = appeal(
+            session,
+            job,
+            actor=f"partner:{partner}",
+            reason=wanted.reason,
+            clock=tools.clock,
+            vault=tools.vault,
+        )
         session.commit()
     return generation_out(job)
 
@@ -191,6 +199,16 @@ def post_final(
         job, _ = finalize(session, tools, partner, job_id, key=idempotency_key)
         session.commit()
     return generation_out(job)
+
+
+@router.delete("/generations/{job_id}", status_code=204)
+def delete_generation(tools: GateTools, partner: CallingPartner, job_id: IdInPath) -> None:
+    """Forget a request that has ended: its words, references and working files; a released clip stays released."""
+    with tools.store.session() as session:
+        _mine(session, job_id, partner)
+        erase_request(session, job_id, actor=f"partner:{partner}", why="demand", clock=tools.clock)
+        session.commit()
+    finish(tools)
 
 
 @router.get(

@@ -71,7 +71,9 @@ def post_revocation(
         request,
         tools,
         admin,
-        lambda session: revoke(session, key, by=admin.name, reason=reason, clock=tools.clock),
+        lambda session: revoke(
+            session, key, by=admin.name, reason=reason, clock=tools.clock, vault=tools.vault
+        ),
     )
 
 

@@ -27,7 +27,8 @@ from core.errors import BadInput, NotFound
 from core.tables import Consent, Identity, Upload
 from pipeline.consents import Grant, grant, revoke
 from pipeline.enrolment import enrol
-from pipeline.people import add_identity, erase
+from pipeline.erasure import erase_mentions, erase_person, finish
+from pipeline.people import add_identity
 
 router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["people"])
 _UPLOADS = {"likeness": "picture", "voice": "voice"}
@@ -37,9 +38,7 @@ _UPLOADS = {"likeness": "picture", "voice": "voice"}
 def post_identity(tools: GateTools, partner: CallingPartner, wanted: IdentityIn) -> IdentityOut:
     """Register a person; prompts that name them, and clips that show or voice them, will need a consent."""
     with tools.store.session() as session:
-        person = add_identity(
-            session, tools.vault, wanted.name, wanted.aliases, tools.clock, registered_by=partner
-        )
+        person = add_identity(session, wanted.name, wanted.aliases, tools.clock, registered_by=partner)
         session.commit()
     return identity_out(person)
 
@@ -71,7 +70,9 @@ def post_enrolment(
         if found is None or found.partner != partner or found.kind != _UPLOADS[wanted.kind]:
             raise BadInput(f"There is no upload {name} of the right kind.")
         references.append((name, tools.blobs.path("private", found.blob)))
-    made = enrol(tools, identity, wanted.kind, references, actor=f"partner:{partner}")
+    made = enrol(
+        tools, identity, wanted.kind, references, uploads=wanted.references, actor=f"partner:{partner}"
+    )
     return EnrolmentOut(
         identity=identity,
         accepted=list(made.accepted),
@@ -81,11 +82,14 @@ def post_enrolment(
 
 @router.delete("/identities/{identity}", status_code=204)
 def delete_identity(tools: GateTools, partner: CallingPartner, identity: IdInPath) -> None:
-    """Forget a person: their key is destroyed and with it every template."""
+    """Forget a person: the key is destroyed and with it every template; requests that name them lose their words."""
+    actor = f"partner:{partner}"
     with tools.store.session() as session:
         _mine(session, identity, partner)
-        erase(session, identity, actor=f"partner:{partner}", clock=tools.clock)
+        erase_person(session, identity, actor=actor, clock=tools.clock)
         session.commit()
+    erase_mentions(tools, identity, actor=actor)
+    finish(tools)
 
 
 @router.post("/consents", status_code=201)

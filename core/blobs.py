@@ -32,6 +32,10 @@ class Blobs(Protocol):
         """Copy a private file into the public room; doing it twice is harmless."""
         ...
 
+    def remove(self, room: Room, name: str) -> None:
+        """Delete a file, or all files below a name; what is not there is no error."""
+        ...
+
 
 class LocalBlobs:
     """Blobs in a folder of this machine."""
@@ -67,3 +71,11 @@ class LocalBlobs:
         # A crash before this line leaves nothing public; the step runs again.
         scratch.replace(target)
         return as_name
+
+    def remove(self, room: Room, name: str) -> None:
+        """Delete a file, or all files below a name; what is not there is no error."""
+        target = self._at(room, name)
+        if target.is_dir():
+            shutil.rmtree(target)
+        else:
+            target.unlink(missing_ok=True)

@@ -1,9 +1,9 @@
 """What happened: an event becomes a row in the business transaction, and later a public leaf of the log.
 
 The leaf is canonical JSON, built once, here; everybody else hashes the stored bytes. It says what happened
-to which ids and digests. What says who a person is goes to the row's private `detail`, and the leaf carries
-only a commitment to it: HMAC-SHA256 under 32 random bytes that are kept with the detail. Deleting both makes
-the commitment meaningless while every proof still verifies.
+to which ids and digests. What says who a person is (names, prompts, reasons) is sealed under the subject's key,
+and the leaf carries only a commitment to it: HMAC-SHA256 under 32 random bytes that are sealed with it.
+Destroying the key makes both unreadable and the commitment meaningless, while every proof still verifies.
 """
 
 from __future__ import annotations
@@ -18,13 +18,26 @@ from typing import Any
 
 from sqlmodel import Session
 
-from core.clock import Clock, milliseconds
-from core.errors import BadInput
+from core.clock import Clock, milliseconds, new_id
+from core.errors import BadInput, KeyMissing, LogCorrupt, NotFound
 from core.schema import COLUMNS, MAX_INTEGER, VERSION, VERSIONS, Tag, problems
 from core.tables import AuditEvent
+from core.vault import Vault
 
-__all__ = ["MAX_LEAF", "Event", "Leaf", "Tag", "canonical", "commitment", "parse", "record", "render"]
+__all__ = [
+    "MAX_LEAF",
+    "Event",
+    "Leaf",
+    "Tag",
+    "canonical",
+    "commitment",
+    "opened",
+    "parse",
+    "record",
+    "render",
+]
 MAX_LEAF = 65_535
+_SALT_BYTES = 32
 _SHOWN = 8
 
 
@@ -34,7 +47,7 @@ class Event:
 
     `actor` is who did it: `partner:ID`, `reviewer:ID`, `worker:ID` or `system`, an id and never a name.
     `facts` become public, and are exactly those that `core.schema` declares for the tag; anything else raises
-    BadInput when it is recorded. `private` never leaves the database: names, prompts, reasons.
+    BadInput when it is recorded. `private` (names, prompts, reasons) is sealed under its subject's key.
     """
 
     tag: Tag
@@ -63,42 +76,78 @@ class Leaf:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def record(session: Session, event: Event, clock: Clock) -> AuditEvent:
+def record(session: Session, event: Event, clock: Clock, vault: Vault | None = None) -> AuditEvent:
     """Add the event to the caller's transaction and return its row, with its id, without committing.
 
-    Raises BadInput when the leaf is not what `core.schema` declares or is too large; the caller's transaction
-    then rolls back, so that nothing happens which the log cannot hold.
+    An event with a private part needs the vault. Raises BadInput when the leaf is not what `core.schema`
+    declares or is too large; the caller's transaction then rolls back, so that nothing happens which the log
+    cannot hold.
     """
     at_ms = milliseconds(clock.now())
-    detail = _detail(event.private, secrets.token_bytes(32)) if event.private else "{}"
     columns = {name: getattr(event, name) for name in ("actor", "partner", "job", "identity", "rule")}
+    payload = _payload(event.private) if event.private else None
     leaf = Leaf(
         v=VERSION,
         at_ms=at_ms,
         tag=Tag(event.tag).value,
-        commit=commitment(detail) if event.private else None,
+        commit=commitment(payload) if payload else None,
         facts=event.facts,
         **columns,
     )
     _refuse_undeclared(leaf)
-    row = AuditEvent(at_ms=at_ms, tag=leaf.tag, leaf=render(leaf), detail=detail, **columns)
+    row = AuditEvent(at_ms=at_ms, tag=leaf.tag, leaf=render(leaf), **columns)
+    if payload:
+        row.subject, kind = _subject(event)
+        row.sealed = _needed(vault).seal(row.subject, payload, about=_about(leaf), kind=kind, now_ms=at_ms)
     session.add(row)
     session.flush()
     return row
 
 
-def _detail(private: Mapping[str, Any], salt: bytes) -> str:
-    return canonical({"private": dict(private), "salt": salt.hex()}).decode()
+def opened(row: AuditEvent, vault: Vault) -> dict[str, Any]:
+    """Decrypt an event's private part and check it against the commitment in its leaf.
+
+    NotFound when it never had one, KeyMissing when its subject was erased, LogCorrupt when they disagree.
+    """
+    leaf = parse(row.leaf)
+    if row.subject is None or row.sealed is None:
+        raise NotFound("This event has no private part.")
+    payload = vault.open(row.subject, row.sealed, about=_about(leaf))
+    if commitment(payload) != leaf.commit:
+        raise LogCorrupt("The private part is not the one that the log was given a commitment to.")
+    private: dict[str, Any] = json.loads(payload)["private"]
+    return private
 
 
-def commitment(detail: str) -> str:
-    """Give the commitment (hex) that the leaf carries for a row's `detail`, to open it to an auditor."""
-    try:
-        opened = json.loads(detail)
-        salt, private = bytes.fromhex(opened["salt"]), opened["private"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadInput("this event has no private detail") from error
-    return hmac.new(salt, canonical(private), hashlib.sha256).hexdigest()
+def commitment(payload: bytes) -> str:
+    """Give the commitment (hex) to a payload: HMAC-SHA256 of its private part under its salt."""
+    said = json.loads(payload)
+    return hmac.new(bytes.fromhex(said["salt"]), canonical(said["private"]), hashlib.sha256).hexdigest()
+
+
+def _payload(private: Mapping[str, Any]) -> bytes:
+    return canonical({"private": dict(private), "salt": secrets.token_hex(_SALT_BYTES)})
+
+
+def _subject(event: Event) -> tuple[str, str]:
+    """Name whose key the private part is under: the person's, else the request's, else the event's own."""
+    if event.identity:
+        return event.identity, "person"
+    if event.job:
+        return event.job, "request"
+    noun = event.tag.partition(":")[0]
+    return new_id(noun), noun
+
+
+def _about(leaf: Leaf) -> str:
+    """Say what a sealed payload is bound to beside its subject: the purpose, the schema's version, the tenant."""
+    return f"event|{leaf.v}|{leaf.partner or ''}"
+
+
+def _needed(vault: Vault | None) -> Vault:
+    if vault is None:
+        raise KeyMissing("An event with a private part cannot be recorded without the vault.")
+    return vault
 
 
 def render(leaf: Leaf) -> bytes:

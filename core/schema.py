@@ -46,6 +46,7 @@ class Tag(StrEnum):
     IDENTITY_ENROLLED = "identity:enrolled"
     SUBJECT_ERASED = "subject:erased"
     AUDIT_QUERIED = "audit:queried"
+    AUDIT_OPENED = "audit:opened"
     AUDIT_RAN = "audit:ran"
     JOB_RECLAIMED = "job:reclaimed"
     KEY_CREATED = "key:created"
@@ -248,12 +249,19 @@ _FACTS: Mapping[Tag, Told] = {
         {"kind": WORD, "tier": WORD, "templates": COUNT},
     ),
     Tag.SUBJECT_ERASED: Told(
-        "A subject's key was destroyed and with it everything sealed under it.", (), {"kind": WORD}
+        "A subject's key was destroyed and with it everything sealed under it.",
+        (),
+        {"kind": WORD, "why": WORD, "files": COUNT, "templates?": COUNT},
     ),
     Tag.AUDIT_QUERIED: Told(
         "Somebody of the house, or an auditor, looked.",
         (),
         {"filters?": _FILTERS, "query?": DIGEST, "start?": COUNT, "end?": COUNT, "count?": COUNT},
+    ),
+    Tag.AUDIT_OPENED: Told(
+        "Somebody read the private part of an entry, which was checked against its commitment.",
+        (),
+        {"index": COUNT, "tag": WORD},
     ),
     Tag.AUDIT_RAN: Told(
         "A preemptive suite ran.",

@@ -20,6 +20,9 @@ class Settings(BaseSettings):
     models_dir: Path = Field(Path("var/models"), description="converted and downloaded models")
     checkpoints_dir: Path = Field(Path("var/checkpoints"), description="generator checkpoints")
     database_url: str = Field("", description="SQLAlchemy address; empty means SQLite in data_dir")
+    keys_url: str = Field(
+        "", description="SQLAlchemy address of the subjects' keys; empty means a file or table of their own"
+    )
     broker_url: str = Field("", description="Celery broker (Redis or RabbitMQ); empty means embedded workers")
     host: str = Field("127.0.0.1", description="address the API listens on")
     port: int = Field(8000, description="port the API listens on")
@@ -77,3 +80,8 @@ class Settings(BaseSettings):
     def database(self) -> str:
         """The SQLAlchemy address in use."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'greenlight.db').resolve()}"
+
+    @property
+    def keys_database(self) -> str:
+        """The SQLAlchemy address of the subjects' keys: of their own file, or a table of the one database."""
+        return self.keys_url or self.database_url or f"sqlite:///{(self.data_dir / 'keys.db').resolve()}"

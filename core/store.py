@@ -6,8 +6,9 @@ audit event and its hints stand or fall together.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine
-from sqlmodel import Session, col, select
+from sqlmodel import Session, SQLModel, col, select
 
 from core.errors import NotFound, StaleFence
 from core.state import RUNNABLE, TRANSITIONS, State
 from core.tables import Job, Outbox
+
+_PATIENCE_SECONDS = 2.0
 
 
 class Store:
@@ -51,6 +54,25 @@ class Store:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 
+    def make(self, table: type[SQLModel]) -> None:
+        """Make one table if it is not there, in a database that holds nothing else."""
+        SQLModel.metadata.create_all(self._writer, tables=[_table(table)])
+
+    def scrub(self, *tables: type[SQLModel]) -> bool:
+        """Leave no trace of what was deleted from these tables; False while a reader is in the way.
+
+        On SQLite the deleted bytes are already zeroed (secure_delete) and the write-ahead log is emptied.
+        On PostgreSQL the dead rows are reclaimed; its own write-ahead log is its operator's matter.
+        """
+        if self.url.startswith("sqlite"):
+            with closing(sqlite3.connect(str(self._writer.url.database), timeout=_PATIENCE_SECONDS)) as raw:
+                busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                return not busy
+        with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            for table in tables:
+                connection.execute(sa.text(f'VACUUM "{_table(table).name}"'))
+        return True
+
     def close(self) -> None:
         """Let go of every connection."""
         self._writer.dispose()
@@ -59,16 +81,21 @@ class Store:
 
 def open_store(url: str) -> Store:
     """Open the database at a SQLAlchemy address and bring its schema up to date."""
-    if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     store = Store(url)
     store.migrate()
     return store
 
 
+def _table(model: type[SQLModel]) -> sa.Table:
+    table = sa.inspect(model).local_table
+    assert isinstance(table, sa.Table)
+    return table
+
+
 def _engine(url: str, begin: str) -> Engine:
     if not url.startswith("sqlite"):
         return sa.create_engine(url, pool_pre_ping=True)
+    Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     engine = sa.create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")

@@ -99,6 +99,12 @@ class Job(SQLModel, table=True):
     created_ms: int = _ms()
     updated_ms: int = _ms()
     released_ms: int | None = Field(default=None, sa_type=BigInteger)
+    forget: bool = False
+    """To be erased as soon as it has ended: it names somebody who was erased."""
+    cleared_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """When its working files were given up."""
+    erased_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """When its words were erased: the prompt, the facts of its decisions, the reasons of its reviewers."""
 
 
 class Upload(SQLModel, table=True):
@@ -165,10 +171,16 @@ class Identity(SQLModel, table=True):
 
 
 class SubjectKey(SQLModel, table=True):
-    """The person's own key, wrapped by the installation's; deleting this row erases the person."""
+    """A subject's own key, wrapped by the installation's; deleting this row erases the subject.
 
-    identity: str = Field(primary_key=True, foreign_key="identity.id")
+    On the embedded default the rows are in a database file of their own.
+    """
+
+    subject: str = Field(primary_key=True)
+    kind: str
+    """person, request, or for an event about neither the noun of its tag"""
     wrapped: bytes = Field(sa_column=_bytes())
+    created_ms: int = _ms()
 
 
 class Template(SQLModel, table=True):
@@ -180,6 +192,8 @@ class Template(SQLModel, table=True):
     """likeness or voice"""
     tier: str
     sealed: bytes = Field(sa_column=_bytes())
+    uploads: list[str] = Field(default_factory=list, sa_column=_json())
+    """The references it was made of, which go when the person is erased."""
     created_ms: int = _ms()
 
 
@@ -295,7 +309,10 @@ class AuditEvent(SQLModel, table=True):
     rule: str | None = None
     actor: str
     leaf: bytes = Field(sa_column=_bytes())
-    detail: str = "{}"
+    subject: str | None = None
+    """Under whose key `sealed` is."""
+    sealed: bytes | None = None
+    """The private part with its salt, encrypted; the leaf holds a commitment to it."""
 
 
 class AuditPosting(SQLModel, table=True):
@@ -347,6 +364,23 @@ class AuditRun(SQLModel, table=True):
     passed: bool
     result: str
     """As `audits.preemptive.result.SuiteResult.json` wrote it."""
+    at_ms: int = _ms()
+
+
+class Leftover(SQLModel, table=True):
+    """What a committed erasure has still to destroy outside this database; gone when no trace is left."""
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    kind: str
+    """key, or the room of a file or folder: private or public"""
+    name: str
+
+
+class LegalHold(SQLModel, table=True):
+    """A named reason to keep what concerns a request, a partner or a person, whatever the deadlines say."""
+
+    name: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True, index=True)
     at_ms: int = _ms()
 
 

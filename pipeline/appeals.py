@@ -11,6 +11,7 @@ from core.events import Event, Tag, record
 from core.state import State
 from core.store import move
 from core.tables import AuditEvent, Job
+from core.vault import Vault
 from pipeline.review import MIN_REASON, latest_ruling
 
 UNAPPEALABLE = frozenset({"minors_sexual", "child_endangerment"})
@@ -19,7 +20,7 @@ UNAPPEALABLE = frozenset({"minors_sexual", "child_endangerment"})
 _STEP = {"prompt": "admit", "screen": "screen"}
 
 
-def appeal(session: Session, job: Job, *, actor: str, reason: str, clock: Clock) -> Job:
+def appeal(session: Session, job: Job, *, actor: str, reason: str, clock: Clock, vault: Vault) -> Job:
     """Hold a refused or rejected request for review; raises `Conflict` where there is nothing to appeal against.
 
     The review that follows is the usual one: it takes two people where the decision is grave, and nobody
@@ -40,7 +41,7 @@ def appeal(session: Session, job: Job, *, actor: str, reason: str, clock: Clock)
     # Guarded by the state: the second of two appeals at once finds the request held.
     now_ms = milliseconds(clock.now())
     move(session, job.id, State(job.state), State.HELD, now_ms=now_ms, held_at=_STEP[ruling.stage])
-    record(session, event, clock)
+    record(session, event, clock, vault)
     session.flush()
     session.refresh(job)
     return job
@@ -57,5 +58,7 @@ def _check(session: Session, job: Job, decision: Decision) -> None:
         raise Conflict(f"The request is {job.state}; only what was refused or rejected can be appealed.")
     if any(hit.category in UNAPPEALABLE for hit in decision.rules):
         raise Conflict("This decision is final.")
+    if job.erased_ms is not None:
+        raise Conflict("This request was erased; there is nothing left to decide on.")
     if appealed(session, job.id):
         raise Conflict("This request was appealed before; the decision stands.")

@@ -38,6 +38,8 @@ def assemble(settings: Settings) -> Tools:
     first_keys(store, settings, keys_dir, clock)
     ring = Keyring(store, keys_dir, clock)
     ledger = open_ledger(settings, store, clock)
+    vault = Vault(secret_file(keys_dir / "vault", 32), settings.keys_database)
+    vault.adopt(store)
     pool = child_pool()
     verifier = Verifier(
         ring=ring,
@@ -53,7 +55,7 @@ def assemble(settings: Settings) -> Tools:
         store=store,
         blobs=LocalBlobs(settings.data_dir / "blobs"),
         clock=clock,
-        vault=Vault(secret_file(keys_dir / "vault", 32)),
+        vault=vault,
         pack=load(settings.policy_pack or default_pack()),
         read_prompt=_PromptDesk(settings.models_dir),
         engine=cache(lambda name: open_engine(name, settings.checkpoints_dir)),

@@ -13,9 +13,18 @@ from safety.gallery import Enrolment
 
 
 def enrol(
-    tools: Tools, identity: str, kind: Kind, references: Sequence[tuple[str, Path]], *, actor: str
+    tools: Tools,
+    identity: str,
+    kind: Kind,
+    references: Sequence[tuple[str, Path]],
+    *,
+    uploads: Sequence[str],
+    actor: str,
 ) -> Enrolment:
-    """Make and store a person's templates from (name, file) pairs; answers say which names were refused and why."""
+    """Make and store a person's templates from (name, file) pairs; answers say which names were refused and why.
+
+    `uploads` are the references' ids, to be deleted with the person.
+    """
     if not references:
         raise BadInput("Give at least one reference.")
     detector = next((detector for detector in tools.detectors if detector.name == kind), None)
@@ -24,7 +33,15 @@ def enrol(
     made = detector.enrol([path for _, path in references])
     with tools.store.session() as session:
         people.enrol(
-            session, tools.vault, identity, kind, detector.tier, made.vectors, actor=actor, clock=tools.clock
+            session,
+            tools.vault,
+            identity,
+            kind,
+            detector.tier,
+            made.vectors,
+            uploads=uploads,
+            actor=actor,
+            clock=tools.clock,
         )
         session.commit()
     names = {str(path): name for name, path in references}

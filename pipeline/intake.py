@@ -93,7 +93,7 @@ def submit(
         facts=leaves.asked(job),
         private={"prompt": job.prompt},
     )
-    record(session, event, tools.clock)
+    record(session, event, tools.clock, tools.vault)
     return job, False
 
 
@@ -104,6 +104,8 @@ def finalize(
     drafted = find_job(session, job_id)
     if not drafted.ask.get("draft") or drafted.state != State.RELEASED:
         raise Conflict("Only a released draft can be made final.")
+    if drafted.cleared_ms is not None:
+        raise Conflict("The draft's working files were given up; ask for the clip anew.")
     asked = {field.name: drafted.ask[field.name] for field in fields(Ask) if field.name in drafted.ask}
     asked |= {name: tuple(asked[name]) for name in ("identities", "references")}
     asked |= {"prompt": drafted.prompt, "project": drafted.project, "territory": drafted.territory}
@@ -154,7 +156,7 @@ def withdraw(session: Session, tools: Tools, job_id: str, *, actor: str, reason:
         facts={"file": job.got["signed_sha256"]},
         private={"reason": reason},
     )
-    record(session, event, tools.clock)
+    record(session, event, tools.clock, tools.vault)
     session.refresh(job)
     return job
 

@@ -6,6 +6,7 @@ refuse an approval by the proposer and a second active key.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from core.clock import Clock, milliseconds
 from core.errors import BadInput, Conflict, KeyMissing, NotFound
 from core.events import Event, Tag, record
 from core.tables import GateKey
+from core.vault import Vault
 from pipeline.keyring import claim_row, credential_of
 from pipeline.review import MIN_REASON
 from provenance.keys import Credential, departures, make_mark_key, open_keys
@@ -61,7 +63,7 @@ def _proposed(session: Session, row: GateKey, clock: Clock) -> GateKey:
         raise Conflict("This key is known already.")
     session.add(row)
     session.flush()
-    _noted(session, Tag.KEY_PROPOSED, row, row.proposed_by, clock)
+    record(session, _event(Tag.KEY_PROPOSED, row, row.proposed_by), clock)
     return row
 
 
@@ -82,7 +84,7 @@ def approve(session: Session, name: str, *, by: str, clock: Clock) -> GateKey:
     if changed.rowcount != 1:  # type: ignore[attr-defined]
         raise Conflict("The key was changed at the same moment.")
     session.refresh(row)
-    _noted(session, Tag.KEY_ROTATED, row, by, clock, **({"before": before} if before else {}))
+    record(session, _event(Tag.KEY_ROTATED, row, by, **({"before": before} if before else {})), clock)
     return row
 
 
@@ -99,7 +101,14 @@ def _check_approvable(row: GateKey, by: str, clock: Clock) -> None:
 
 
 def revoke(
-    session: Session, name: str, *, by: str, reason: str, clock: Clock, since_ms: int | None = None
+    session: Session,
+    name: str,
+    *,
+    by: str,
+    reason: str,
+    clock: Clock,
+    vault: Vault,
+    since_ms: int | None = None,
 ) -> GateKey:
     """End a key at once, or as of an earlier moment; one person is enough to stop.
 
@@ -119,7 +128,8 @@ def revoke(
     if changed.rowcount != 1:  # type: ignore[attr-defined]
         raise Conflict("The key was revoked as of an earlier moment already.")
     session.refresh(row)
-    _noted(session, Tag.KEY_REVOKED, row, by, clock, reason=reason.strip(), since=since_ms)
+    event = _event(Tag.KEY_REVOKED, row, by, since=since_ms)
+    record(session, replace(event, private={"reason": reason.strip()}), clock, vault)
     return row
 
 
@@ -143,13 +153,5 @@ def watch(session: Session, clock: Clock, *, days: int) -> list[GateKey]:
     return rows
 
 
-def _noted(
-    session: Session, tag: Tag, row: GateKey, by: str, clock: Clock, reason: str = "", **facts: object
-) -> None:
-    event = Event(
-        tag=tag,
-        actor=f"reviewer:{by}",
-        facts={"key": row.id, "kind": row.kind, **facts},
-        private={"reason": reason} if reason else {},
-    )
-    record(session, event, clock)
+def _event(tag: Tag, row: GateKey, by: str, **facts: object) -> Event:
+    return Event(tag=tag, actor=f"reviewer:{by}", facts={"key": row.id, "kind": row.kind, **facts})

@@ -1,4 +1,4 @@
-"""Protected people: enrolment, the galleries that detectors search, and erasure."""
+"""Protected people: enrolment, and the galleries that detectors search."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from sqlmodel import Session, col, delete, select
+from sqlmodel import Session, col, select
 
 from core import tables
 from core.clock import Clock, milliseconds, new_id
 from core.errors import ModelMissing, NotFound
 from core.events import Event, Tag, record
-from core.tables import Identity, SubjectKey
+from core.tables import Identity
 from core.vault import Vault
 from pipeline.consents import Kind
 from safety.gallery import Template, Vectors
@@ -21,14 +21,13 @@ from safety.gallery import Template, Vectors
 
 def add_identity(
     session: Session,
-    vault: Vault,
     name: str,
     aliases: Sequence[str],
     clock: Clock,
     *,
     registered_by: str = "",
 ) -> Identity:
-    """Register a person under a new id, with a key of their own."""
+    """Register a person under a new id."""
     person = Identity(
         id=new_id("person"),
         name=name,
@@ -38,7 +37,6 @@ def add_identity(
     )
     session.add(person)
     session.flush()
-    session.add(SubjectKey(identity=person.id, wrapped=vault.new_key(person.id)))
     return person
 
 
@@ -60,20 +58,24 @@ def enrol(
     tier: str,
     vectors: Vectors,
     *,
+    uploads: Sequence[str] = (),
     actor: str,
     clock: Clock,
 ) -> None:
-    """Store templates of a person, sealed under that person's key."""
-    wrapped = _key(session, identity)
-    content = io.BytesIO()
+    """Store templates of a person, sealed under that person's key, and which uploads they were made of."""
+    person = session.get(Identity, identity)
+    if person is None or person.erased:
+        raise NotFound("There is no such identity, or it was erased.")
+    content, now_ms = io.BytesIO(), milliseconds(clock.now())
     np.save(content, vectors.astype(np.float32), allow_pickle=False)
     session.add(
         tables.Template(
             identity=identity,
             kind=kind,
             tier=tier,
-            sealed=vault.seal(wrapped, content.getvalue(), identity=identity, purpose=kind),
-            created_ms=milliseconds(clock.now()),
+            sealed=vault.seal(identity, content.getvalue(), about=kind, kind="person", now_ms=now_ms),
+            uploads=list(uploads),
+            created_ms=now_ms,
         )
     )
     facts = {"kind": kind, "tier": tier, "templates": int(vectors.shape[0])}
@@ -93,20 +95,7 @@ def gallery(session: Session, vault: Vault, kind: Kind, tier: str) -> list[Templ
         raise ModelMissing(
             f"{len(lost)} people are enrolled for another {kind} tier than {tier}; enrol them again."
         )
-    return [Template(row.identity, _vectors(session, vault, row)) for row in usable]
-
-
-def erase(session: Session, identity: str, *, actor: str, clock: Clock) -> None:
-    """Forget a person: the key goes, and with it everything sealed under it; the log keeps only the id."""
-    person = session.get(Identity, identity)
-    if person is None:
-        raise NotFound("There is no such identity.")
-    session.execute(delete(SubjectKey).where(col(SubjectKey.identity) == identity))
-    session.execute(delete(tables.Template).where(col(tables.Template.identity) == identity))
-    person.name, person.aliases, person.erased = "", [], True
-    session.add(person)
-    facts = {"kind": "person"}
-    record(session, Event(tag=Tag.SUBJECT_ERASED, actor=actor, identity=identity, facts=facts), clock)
+    return [Template(row.identity, _vectors(vault, row)) for row in usable]
 
 
 def protected_names(session: Session, make: Callable[..., Any]) -> list[Any]:
@@ -115,14 +104,7 @@ def protected_names(session: Session, make: Callable[..., Any]) -> list[Any]:
     return [make(id=person.id, names=(person.name, *person.aliases)) for person in people]
 
 
-def _key(session: Session, identity: str) -> bytes:
-    key = session.get(SubjectKey, identity)
-    if key is None:
-        raise NotFound("There is no such identity, or it was erased.")
-    return key.wrapped
-
-
-def _vectors(session: Session, vault: Vault, row: tables.Template) -> Vectors:
-    plain = vault.open(_key(session, row.identity), row.sealed, identity=row.identity, purpose=row.kind)
+def _vectors(vault: Vault, row: tables.Template) -> Vectors:
+    plain = vault.open(row.identity, row.sealed, about=row.kind)
     vectors: Vectors = np.load(io.BytesIO(plain), allow_pickle=False)
     return vectors

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from sqlmodel import Session, col, select
@@ -14,6 +15,7 @@ from core.state import State
 from core.store import job as find_job
 from core.store import move
 from core.tables import Job, Review, Ruling
+from core.vault import Vault
 from pipeline import leaves
 
 Verdict = Literal["approve", "reject", "retry"]
@@ -21,6 +23,18 @@ MIN_REASON = 5
 _ONWARD = {"admit": State.ADMITTED, "screen": State.CLEARED}
 _AGAIN = {"admit": State.RECEIVED, "screen": State.GENERATED}
 _TAGS = {State.CLEARED: Tag.CLIP_CLEARED, State.REJECTED: Tag.CLIP_REJECTED}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """A decision as one person gives it."""
+
+    verdict: Verdict
+    reviewer: str
+    reason: str
+    at_ms: int
+    clock: Clock
+    vault: Vault
 
 
 def queue(session: Session, limit: int = 100) -> list[Job]:
@@ -38,7 +52,14 @@ def latest_ruling(session: Session, job_id: str) -> Ruling:
 
 
 def decide(
-    session: Session, job_id: str, verdict: Verdict, *, reviewer: str, reason: str, clock: Clock
+    session: Session,
+    job_id: str,
+    verdict: Verdict,
+    *,
+    reviewer: str,
+    reason: str,
+    clock: Clock,
+    vault: Vault,
 ) -> Job:
     """Approve, reject, or send back to be checked again; raise `Conflict` when it is not held.
 
@@ -52,7 +73,8 @@ def decide(
     if len(reason.strip()) < MIN_REASON:
         raise BadInput("Give a reason that another person can understand.")
     ruling = latest_ruling(session, job_id)
-    final = _note(session, job, ruling, verdict, reviewer=reviewer, reason=reason, clock=clock)
+    given = _Given(verdict, reviewer, reason.strip(), milliseconds(clock.now()), clock, vault)
+    final = _note(session, job, ruling, given)
     if not final:
         return job
     _moved(session, job, ruling, verdict, reviewer=reviewer, clock=clock)
@@ -61,47 +83,45 @@ def decide(
     return job
 
 
-def _note(
-    session: Session, job: Job, ruling: Ruling, verdict: Verdict, *, reviewer: str, reason: str, clock: Clock
-) -> bool:
+def _note(session: Session, job: Job, ruling: Ruling, given: _Given) -> bool:
     """Write down what one person decided and answer whether that settles it."""
-    now_ms = milliseconds(clock.now())
-    if verdict != "retry":
-        mine = select(Review).where(Review.ruling == ruling.id, Review.reviewer == reviewer)
-        if session.exec(mine).first() is not None:
-            raise Conflict("You have already decided on this; a second person is needed.")
-        session.add(
-            Review(
-                job=job.id,
-                ruling=int(ruling.id or 0),
-                reviewer=reviewer,
-                approve=verdict == "approve",
-                reason=reason.strip(),
-                at_ms=now_ms,
-            )
-        )
-        session.flush()
-    final = verdict != "approve" or _enough(session, ruling)
+    if given.verdict != "retry":
+        _add_review(session, job, ruling, given)
+    final = given.verdict != "approve" or _enough(session, ruling)
     facts = {
-        "verdict": verdict,
+        "verdict": given.verdict,
         "ruling": int(ruling.id or 0),
-        "waited": max(now_ms - job.updated_ms, 0),
+        "waited": max(given.at_ms - job.updated_ms, 0),
         "final": int(final),
-        "overturned": int(final and verdict == "approve"),
+        "overturned": int(final and given.verdict == "approve"),
     }
-    record(
-        session,
-        Event(
-            tag=Tag.REVIEW_DECIDED,
-            actor=f"reviewer:{reviewer}",
-            partner=job.partner,
-            job=job.id,
-            facts=facts | leaves.why(from_json(ruling.decision)),
-            private={"reason": reason.strip()},
-        ),
-        clock,
+    event = Event(
+        tag=Tag.REVIEW_DECIDED,
+        actor=f"reviewer:{given.reviewer}",
+        partner=job.partner,
+        job=job.id,
+        facts=facts | leaves.why(from_json(ruling.decision)),
+        private={"reason": given.reason},
     )
+    record(session, event, given.clock, given.vault)
     return final
+
+
+def _add_review(session: Session, job: Job, ruling: Ruling, given: _Given) -> None:
+    mine = select(Review).where(Review.ruling == ruling.id, Review.reviewer == given.reviewer)
+    if session.exec(mine).first() is not None:
+        raise Conflict("You have already decided on this; a second person is needed.")
+    session.add(
+        Review(
+            job=job.id,
+            ruling=int(ruling.id or 0),
+            reviewer=given.reviewer,
+            approve=given.verdict == "approve",
+            reason=given.reason,
+            at_ms=given.at_ms,
+        )
+    )
+    session.flush()
 
 
 def _enough(session: Session, ruling: Ruling) -> bool:

@@ -12,6 +12,7 @@ from sqlmodel import col, delete, select
 from core.clock import milliseconds
 from core.state import RUNNABLE
 from core.tables import Job, Outbox
+from pipeline.erasure import finish
 from pipeline.keys import watch
 from pipeline.tools import Tools
 
@@ -20,7 +21,7 @@ HINT_LIMIT = 500
 
 
 def sweep(tools: Tools) -> None:
-    """Delete work in progress that its owner left behind and hints nobody will need; announce expiring keys."""
+    """Delete what dead workers left behind, hints nobody will need, what erasures left to do; announce expiring keys."""
     home = tools.settings.data_dir / "scratch"
     for folder in home.iterdir() if home.is_dir() else ():
         if time.time() - _touched(folder) > SCRATCH_SECONDS:
@@ -33,6 +34,7 @@ def sweep(tools: Tools) -> None:
         with tools.store.session() as session:
             session.execute(delete(Outbox))
             session.commit()
+    finish(tools)
 
 
 def _touched(folder: Path) -> float:

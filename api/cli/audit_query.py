@@ -71,7 +71,7 @@ def _asked(tools: Tools, wanted: Filter, after: int, limit: int) -> Page:
         page = gathered(session, wanted, after=after, limit=limit)
         facts = {"query": wanted.sha256, "start": page.start, "end": page.end, "count": len(page.entries)}
         event = Event(tag=Tag.AUDIT_QUERIED, actor=OPERATOR, facts=facts, private={"query": wanted.json()})
-        record(session, event, tools.clock)
+        record(session, event, tools.clock, tools.vault)
         # Nothing is shown before this line: a log that cannot remember the question gives no answer.
         session.commit()
     return page

@@ -112,6 +112,7 @@ def _protected(demo: Demo) -> None:
             reviewer="demo-reviewer",
             reason="Consent was given on paper.",
             clock=tools.clock,
+            vault=tools.vault,
         )
         session.commit()
     _released(demo, local.see_through(tools, job.id, "approved by a person"), "protected.approved")
@@ -159,7 +160,7 @@ def _enrolled(demo: Demo) -> tuple[str, Ask]:
     ]
     voices = [_recording(folder / f"voice{number}.mkv", number) for number in range(4)]
     with tools.store.session() as session:
-        person = add_identity(session, tools.vault, NAME, (), tools.clock).id
+        person = add_identity(session, NAME, (), tools.clock).id
         session.commit()
     _enrol(demo, person, "likeness", pictures[:3])
     _enrol(demo, person, "voice", voices[:3])
@@ -176,7 +177,8 @@ def _enrol(demo: Demo, person: str, kind: Any, files: list[Path]) -> None:
         (str(file), demo.tools.blobs.path("private", row.blob))
         for file, row in zip(files, uploads, strict=True)
     ]
-    made = enrol(demo.tools, person, kind, pairs, actor="operator")
+    names = [row.id for row in uploads]
+    made = enrol(demo.tools, person, kind, pairs, uploads=names, actor="operator")
     out.print(f"  enrolled {kind}: {len(made.accepted)} of {len(files)} references accepted")
 
 

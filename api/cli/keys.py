@@ -136,7 +136,7 @@ def revoke_key(
     since_ms = milliseconds(since.replace(tzinfo=UTC)) if since else None
     _changed(
         lambda session, tools, name: revoke(
-            session, key, by=name, reason=reason, clock=tools.clock, since_ms=since_ms
+            session, key, by=name, reason=reason, clock=tools.clock, vault=tools.vault, since_ms=since_ms
         ),
         admin,
         password,

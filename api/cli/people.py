@@ -17,8 +17,9 @@ from core.errors import BadInput
 from core.tables import Identity
 from pipeline.consents import Grant, Kind, grant, revoke
 from pipeline.enrolment import enrol
+from pipeline.erasure import erase_mentions, erase_person, finish
 from pipeline.intake import UploadKind
-from pipeline.people import add_identity, erase, find_identity
+from pipeline.people import add_identity, find_identity
 from pipeline.tools import Tools
 
 enroll = typer.Typer(no_args_is_help=True, help="Protect people: enrol their faces and voices.")
@@ -41,15 +42,18 @@ def voice(name: Name, files: Files, as_json: Json = False) -> None:
 
 
 @enroll.command("erase")
-def erase_person(name: Name, as_json: Json = False) -> None:
-    """Forget a person: their key is destroyed and with it every template."""
+def erase(name: Name, as_json: Json = False) -> None:
+    """Forget a person: the key is destroyed and with it every template; requests that name them lose their words."""
     with told():
         tools = local.open_tools()
         person = _found(tools, name)
         with tools.store.session() as session:
-            erase(session, person.id, actor="operator", clock=tools.clock)
+            erase_person(session, person.id, actor="operator", clock=tools.clock)
             session.commit()
-    answer({"identity": person.id, "erased": True}, f"{person.id} is erased.", as_json=as_json)
+        requests = erase_mentions(tools, person.id, actor="operator")
+        finish(tools)
+    value = {"identity": person.id, "erased": True, "requests": requests}
+    answer(value, f"{person.id} is erased, and the words of {len(requests)} requests.", as_json=as_json)
 
 
 @partner.command("add")
@@ -128,7 +132,8 @@ def _enrolled(name: str, kind: Kind, upload: UploadKind, files: list[Path], *, a
             (str(file), tools.blobs.path("private", row.blob)) for file, row in zip(files, rows, strict=True)
         ]
         person = _found_or_new(tools, name)
-        made = enrol(tools, person.id, kind, references, actor="operator")
+        uploads = [row.id for row in rows]
+        made = enrol(tools, person.id, kind, references, uploads=uploads, actor="operator")
     value = {
         "identity": person.id,
         "accepted": list(made.accepted),
@@ -151,6 +156,6 @@ def _found(tools: Tools, name: str) -> Identity:
 
 def _found_or_new(tools: Tools, name: str) -> Identity:
     with tools.store.session() as session:
-        person = find_identity(session, name) or add_identity(session, tools.vault, name, (), tools.clock)
+        person = find_identity(session, name) or add_identity(session, name, (), tools.clock)
         session.commit()
     return person

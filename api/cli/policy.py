@@ -82,6 +82,6 @@ def _decided_again(tools: Tools, pack: Pack) -> Iterator[tuple[str, Decision, De
     with tools.store.reading() as session:
         for ruling in session.exec(select(Ruling).order_by(col(Ruling.id))):
             was = from_json(ruling.decision)
-            # A decision that was made because the gate was broken has no facts to decide again from.
-            if "fault" not in was.facts:
+            # What was decided because the gate was broken, or was erased since, has no facts to decide again from.
+            if not {"fault", "erased"} & was.facts.keys():
                 yield ruling.job, was, pack.decide(was.stage, was.facts)

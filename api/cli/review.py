@@ -104,7 +104,9 @@ def _decided(clip: str, verdict: Verdict, reason: str, reviewer: str, *, as_json
         tools = local.open_tools()
         name = reviewer or getpass.getuser()
         with tools.store.session() as session:
-            job = decide(session, clip, verdict, reviewer=name, reason=reason, clock=tools.clock)
+            job = decide(
+                session, clip, verdict, reviewer=name, reason=reason, clock=tools.clock, vault=tools.vault
+            )
             session.commit()
         if job.state not in {State.HELD, State.REJECTED}:
             job = local.see_through(tools, clip, "request")

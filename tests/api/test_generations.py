@@ -221,7 +221,15 @@ def test_the_receipt_names_what_made_it_but_no_reviewer(world: World) -> None:
     from pipeline.review import decide
 
     with tools.store.session() as session:
-        decide(session, job.id, "approve", reviewer="secretive ann", reason="It is fine.", clock=world.clock)
+        decide(
+            session,
+            job.id,
+            "approve",
+            reviewer="secretive ann",
+            reason="It is fine.",
+            clock=world.clock,
+            vault=world.tools.vault,
+        )
         session.commit()
     job = world.drive(job.id)
     assert job.state == State.RELEASED
@@ -282,3 +290,18 @@ def test_a_released_draft_is_made_final_once_by_its_partner_alone(world: World) 
     assert first.json()["id"] == second.json()["id"] != drafted.id
     final = f"/v1/generations/{first.json()['id']}/final"
     assert world.client.post(final, headers=world.acme).status_code == 409
+
+
+def test_a_request_that_has_ended_is_forgotten_on_demand(world: World) -> None:
+    going, ended = world.place(State.HELD).id, world.place(State.RELEASED).id
+    assert world.client.delete(f"/v1/generations/{going}", headers=world.acme).status_code == 409
+    assert world.client.delete(f"/v1/generations/{ended}", headers=world.other).status_code == 404
+    with world.tools.store.reading() as session:
+        assert session.get_one(Job, ended).prompt, "the control"
+    assert world.client.delete(f"/v1/generations/{ended}", headers=world.acme).status_code == 204
+    with world.tools.store.reading() as session:
+        assert session.get_one(Job, ended).prompt == ""
+    assert world.tags().count("subject:erased") == 1
+    assert world.client.get(f"/v1/generations/{ended}/receipt", headers=world.acme).status_code == 200
+    assert world.client.get(f"/v1/generations/{ended}/explanation", headers=world.acme).status_code == 200
+    assert world.client.get(f"/v1/generations/{ended}/content", headers=world.acme).status_code == 200

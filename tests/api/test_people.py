@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import BadEnrolment, KeyMissing
 from core.state import State
-from core.tables import AuditEvent, Consent, ConsentUse, SubjectKey, Template
+from core.tables import AuditEvent, Consent, ConsentUse, Template
 from pipeline.people import gallery
 from pipeline.screening import Enrolment
 from tests.api.world import PERSON, World, person_row
@@ -55,17 +55,17 @@ def test_a_person_is_registered_enrolled_and_erased(world: World) -> None:
         (enrolled,) = gallery(session, world.tools.vault, "likeness", "embedded")
     assert np.array_equal(enrolled.vectors, SECRET[None])
     sealed = world.rows(Template)[0].sealed
-    wrapped = world.rows(SubjectKey)[0].wrapped
     assert SECRET.tobytes() not in sealed
+    assert world.tools.vault.holds(person)
 
     assert world.client.delete(f"/v1/identities/{person}", headers=world.acme).status_code == 204
-    assert world.rows(Template) == world.rows(SubjectKey) == []
+    assert world.rows(Template) == []
+    assert not world.tools.vault.holds(person)
     assert person_row(world, person).name == ""
     assert world.client.get("/v1/identities", headers=world.acme).json() == []
     assert world.client.delete(f"/v1/identities/{person}", headers=world.acme).status_code == 404
     stored = b"".join(path.read_bytes() for path in world.folder.rglob("*.db"))
     assert sealed not in stored
-    assert wrapped not in stored
     assert all(PERSON.encode() not in event.leaf for event in world.rows(AuditEvent))
     assert "subject:erased" in world.tags()
 
@@ -150,8 +150,7 @@ def test_an_erased_persons_template_cannot_be_opened_with_a_saved_copy(world: Wo
     person = world.person()
     _post(world, f"identities/{person}/enrolments", {"kind": "likeness", "references": [world.upload()]})
     vault, saved = world.tools.vault, world.rows(Template)[0].sealed
-    wrapped = world.rows(SubjectKey)[0].wrapped
-    assert SECRET.tobytes() in vault.open(wrapped, saved, identity=person, purpose="likeness"), "the control"
+    assert SECRET.tobytes() in vault.open(person, saved, about="likeness"), "the control"
     world.client.delete(f"/v1/identities/{person}", headers=world.acme)
     with pytest.raises(KeyMissing):
-        vault.open(vault.new_key(person), saved, identity=person, purpose="likeness")
+        vault.open(person, saved, about="likeness")

@@ -127,9 +127,7 @@ class World:
 
     def person(self, registered_by: str = "acme", name: str = PERSON) -> str:
         with self.tools.store.session() as session:
-            person = add_identity(
-                session, self.tools.vault, name, ["Otty"], self.clock, registered_by=registered_by
-            )
+            person = add_identity(session, name, ["Otty"], self.clock, registered_by=registered_by)
             session.commit()
         return person.id
 

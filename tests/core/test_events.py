@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from sqlmodel import Session, SQLModel, select
 
 from core import events, schema
-from core.errors import BadInput
-from core.events import Event, Leaf, Tag, canonical, commitment, parse, record, render
+from core.errors import BadInput, KeyMissing, LogCorrupt, NotFound
+from core.events import Event, Leaf, Tag, canonical, commitment, opened, parse, record, render
 from core.schema import VERSION, VERSIONS, Fact, Many, Number, Text
 from core.tables import AuditEvent
+from core.vault import Vault
 
 EXACT = st.recursive(
     st.text(st.characters(exclude_categories=["Cs"])) | st.integers(-(2**53) + 1, 2**53 - 1),
@@ -43,6 +44,13 @@ def session(tmp_path: Path) -> Any:
     engine.dispose()
 
 
+@pytest.fixture
+def vault(tmp_path: Path) -> Iterator[Vault]:
+    made = Vault(b"k" * 32, f"sqlite:///{tmp_path / 'keys.db'}")
+    yield made
+    made.close()
+
+
 def test_the_leaf_is_canonical_json(session: Session, clock: Any) -> None:
     row = record(session, held(rule="likeness_match"), clock)
     assert row.leaf == (
@@ -50,13 +58,8 @@ def test_the_leaf_is_canonical_json(session: Session, clock: Any) -> None:
         b'"facts":{"categories":["likeness"],"rules":["likeness_match"],"stage":"screen"},"job":"clip_1",'
         b'"partner":"p_1","rule":"likeness_match","tag":"clip:held","v":2}'
     )
-    assert (row.tag, row.job, row.rule, row.identity, row.detail) == (
-        "clip:held",
-        "clip_1",
-        "likeness_match",
-        None,
-        "{}",
-    )
+    assert (row.tag, row.job, row.rule, row.identity) == ("clip:held", "clip_1", "likeness_match", None)
+    assert (row.subject, row.sealed) == (None, None)
 
 
 def test_recording_does_not_commit(session: Session, clock: Any) -> None:
@@ -65,20 +68,70 @@ def test_recording_does_not_commit(session: Session, clock: Any) -> None:
     assert session.exec(select(AuditEvent)).all() == []
 
 
-def test_private_detail_stays_out_of_the_leaf(session: Session, clock: Any) -> None:
+def test_the_private_part_stays_out_of_the_leaf(session: Session, clock: Any, vault: Vault) -> None:
     event = held(private={"name": "Ana Ünal"})
-    row, other = record(session, event, clock), record(session, event, clock)
-    assert "Ana" not in row.leaf.decode()
-    leaf, detail = json.loads(row.leaf), json.loads(row.detail)
-    assert leaf["commit"] == commitment(row.detail)
-    expected = hmac.new(bytes.fromhex(detail["salt"]), '{"name":"Ana Ünal"}'.encode(), hashlib.sha256)
-    assert leaf["commit"] == expected.hexdigest()
+    row, other = record(session, event, clock, vault), record(session, event, clock, vault)
+    assert (row.subject, row.sealed is not None) == ("clip_1", True)
+    for stored in (row.leaf, row.sealed or b""):
+        assert b"Ana" not in stored
+    assert opened(row, vault) == {"name": "Ana Ünal"}
     # The same name twice gives two commitments, so that they cannot be told to be the same or guessed.
-    assert row.leaf != other.leaf
-    detail["private"]["name"] = "Somebody Else"
-    assert commitment(canonical(detail).decode()) != leaf["commit"]
-    with pytest.raises(BadInput):
-        commitment("{}")
+    assert parse(row.leaf).commit != parse(other.leaf).commit
+    unsalted = hashlib.sha256(canonical({"name": "Ana Ünal"})).hexdigest()
+    assert unsalted not in row.leaf.decode()
+
+
+def test_a_commitment_is_hmac_under_the_salt() -> None:
+    payload = canonical({"private": {"name": "x"}, "salt": "07" * 32})
+    expected = hmac.new(b"\x07" * 32, b'{"name":"x"}', hashlib.sha256).hexdigest()
+    assert commitment(payload) == expected
+    assert commitment(canonical({"private": {"name": "y"}, "salt": "07" * 32})) != expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "subject", "kind"),
+    [
+        ({}, "clip_1", "request"),
+        ({"identity": "person_1"}, "person_1", "person"),
+        ({"tag": Tag.AUDIT_QUERIED, "facts": {}, "partner": None, "job": None}, "audit_", "audit"),
+    ],
+)
+def test_whose_key_it_is(
+    changes: Any, subject: str, kind: str, session: Session, clock: Any, vault: Vault
+) -> None:
+    row = record(session, held(private={"x": 1}, **changes), clock, vault)
+    assert str(row.subject).startswith(subject)
+    assert vault.older(kind, 2**53, 10) == [row.subject]
+
+
+def test_without_the_vault_nothing_private_is_recorded(session: Session, clock: Any) -> None:
+    with pytest.raises(KeyMissing):
+        record(session, held(private={"name": "Ana"}), clock)
+    assert session.exec(select(AuditEvent)).all() == []
+
+
+def test_what_does_not_open_is_told_apart(session: Session, clock: Any, vault: Vault) -> None:
+    row = record(session, held(private={"name": "Ana"}), clock, vault)
+    other = record(session, held(private={"name": "Bo"}), clock, vault)
+    foreign = record(session, held(partner="p_2", private={"name": "Ana"}), clock, vault)
+    with pytest.raises(NotFound):
+        opened(record(session, held(), clock), vault)
+    kept = row.sealed
+    row.sealed = other.sealed
+    with pytest.raises(LogCorrupt):
+        opened(row, vault)
+    row.sealed = foreign.sealed
+    with pytest.raises(KeyMissing):
+        opened(row, vault)
+    row.sealed = kept
+    assert opened(row, vault) == {"name": "Ana"}, "the control"
+    vault.destroy(["clip_1"])
+    with pytest.raises(KeyMissing, match="erased"):
+        opened(row, vault)
+    # A new key of the same subject opens nothing that was sealed under the old one.
+    record(session, held(private={"name": "Cy"}), clock, vault)
+    with pytest.raises(KeyMissing):
+        opened(row, vault)
 
 
 @settings(deadline=None)

@@ -71,14 +71,18 @@ def state_of(tools: Tools, job: str) -> str:
 def appealed(tools: Tools, job_id: str, reason: str = WHY) -> str:
     with tools.store.session() as session:
         job = session.get_one(Job, job_id)
-        after = appeal(session, job, actor="partner:acme", reason=reason, clock=tools.clock)
+        after = appeal(
+            session, job, actor="partner:acme", reason=reason, clock=tools.clock, vault=tools.vault
+        )
         session.commit()
     return after.state
 
 
 def decided(tools: Tools, job: str, verdict: Any, who: str = "ann") -> str:
     with tools.store.session() as session:
-        after = decide(session, job, verdict, reviewer=who, reason="looked at it", clock=tools.clock)
+        after = decide(
+            session, job, verdict, reviewer=who, reason="looked at it", clock=tools.clock, vault=tools.vault
+        )
         session.commit()
     drain(tools, "w")
     return after.state

@@ -14,6 +14,7 @@ from core.state import State
 from core.tables import Consent, Job
 from pipeline import people, run
 from pipeline.consents import Grant, Revoked, grant, resolve, revoke
+from pipeline.erasure import erase_person
 from pipeline.intake import Ask, submit
 from pipeline.review import decide, latest_ruling
 from pipeline.tools import Tools
@@ -30,7 +31,7 @@ def tools(tmp_path: Path, clock: ManualClock) -> Tools:
     for partner in ("acme", "other"):
         add_partner(made.store, partner)
     with made.store.session() as session:
-        person = people.add_identity(session, made.vault, "Iris Vane", [], clock)
+        person = people.add_identity(session, "Iris Vane", [], clock)
         session.commit()
     return replace(made, detectors=(Eyes("likeness", findings=(sighting_of(person.id),)), Eyes("voice")))
 
@@ -127,7 +128,7 @@ def test_a_revoked_grant_and_an_erased_person_cover_nothing(tools: Tools, clock:
     granted(tools)
     assert found(tools, {"likeness"}) != ""
     with tools.store.session() as session:
-        people.erase(session, person_of(tools), actor="operator", clock=clock)
+        erase_person(session, person_of(tools), actor="operator", clock=clock)
         session.commit()
     assert found(tools, {"likeness"}) == ""
 
@@ -218,7 +219,9 @@ def test_approvals_before_a_revocation_do_not_count_after_it(tools: Tools) -> No
 
 def _decided(tools: Tools, job: str, verdict: Any, who: str) -> None:
     with tools.store.session() as session:
-        decide(session, job, verdict, reviewer=who, reason="looked at it", clock=tools.clock)
+        decide(
+            session, job, verdict, reviewer=who, reason="looked at it", clock=tools.clock, vault=tools.vault
+        )
         session.commit()
 
 

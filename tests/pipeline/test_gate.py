@@ -125,7 +125,15 @@ class Gate(RuleBasedStateMachine):
     def review(self, job: str, verdict: Any, who: str) -> None:
         with self.tools.store.session() as session:
             try:
-                decide(session, job, verdict, reviewer=who, reason="looked at it", clock=self.clock)
+                decide(
+                    session,
+                    job,
+                    verdict,
+                    reviewer=who,
+                    reason="looked at it",
+                    clock=self.clock,
+                    vault=self.tools.vault,
+                )
             except Conflict:
                 return
             session.commit()

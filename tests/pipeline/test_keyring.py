@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from core.errors import KeyMissing
 from core.settings import Settings
 from core.store import Store, open_store
 from core.tables import AuditEvent, GateKey
+from core.vault import Vault
 from pipeline.keyring import Keyring, configured, first_keys
 from pipeline.keys import approve, found, propose_mark, propose_signer, revoke
 from provenance.keys import Credential, PemKey, ProgramKey, TokenKey
@@ -28,6 +30,10 @@ class House:
     folder: Path
     store: Store
     clock: ManualClock
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault(b"k" * 32, f"sqlite:///{self.folder / 'vault.db'}")
 
     @property
     def keys(self) -> Path:
@@ -193,7 +199,7 @@ def test_a_revoked_signer_stops_at_once_and_its_root_is_still_read(house: House)
     roots = ring.signer().claim_roots_pem
     with house.store.session() as session:
         (row,) = session.exec(select(GateKey).where(GateKey.kind == "claim"))
-        revoke(session, row.id, by="ann", reason="it leaked", clock=house.clock)
+        revoke(session, row.id, by="ann", reason="it leaked", clock=house.clock, vault=house.vault)
         session.commit()
     with pytest.raises(KeyMissing, match="no active claim key"):
         ring.signer()

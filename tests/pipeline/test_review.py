@@ -52,7 +52,9 @@ def state_of(tools: Tools, job: str) -> str:
 
 def decided(tools: Tools, job: str, verdict: Any, who: str = "ann", reason: str = REASON) -> str:
     with tools.store.session() as session:
-        after = decide(session, job, verdict, reviewer=who, reason=reason, clock=tools.clock)
+        after = decide(
+            session, job, verdict, reviewer=who, reason=reason, clock=tools.clock, vault=tools.vault
+        )
         session.commit()
     return after.state
 

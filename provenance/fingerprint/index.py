@@ -1,0 +1,154 @@
+"""Find the clips that a fingerprint may belong to, among all of them: exact search by Hamming distance.
+
+Every word within a number of bits of a probe is found, by comparing with all of them: at the distances that
+re-encoding causes (up to a quarter of the bits) an index by parts of a word would visit most words as well.
+The words lie in blocks that fit a core's cache, in planes of whole machine words, so that comparing is two
+vector instructions a plane. Nothing here is on disk: the database has the prints, and blocks are filled
+from it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from provenance.fingerprint import chroma
+from provenance.fingerprint.audio import AudioPrint
+from provenance.fingerprint.video import MIN_QUALITY, VideoPrint
+
+_BLOCK = 1 << 15
+_VIDEO_BITS = 72
+_VIDEO_PROBES = 6
+_AUDIO_BITS = 3
+_AUDIO_PROBES = 16
+
+Probes = npt.NDArray[np.unsignedinteger[Any]]
+"""(n, planes): words to look for."""
+Places = npt.NDArray[np.int64]
+
+
+class _Words:
+    """Words of one width, in the order they were added."""
+
+    def __init__(self, planes: int, kind: type[np.uint32 | np.uint64]) -> None:
+        self._planes, self._kind = planes, kind
+        self._blocks: list[npt.NDArray[Any]] = []
+        self.size = 0
+
+    def add(self, words: Probes) -> None:
+        """Append words, (n, planes)."""
+        while len(words):
+            at = self.size % _BLOCK
+            if at == 0:
+                self._blocks.append(np.zeros((self._planes, _BLOCK), self._kind))
+            part = words[: _BLOCK - at]
+            self._blocks[-1][:, at : at + len(part)] = part.T
+            # The words are there before the size says so: a search beside this one sees all or none.
+            self.size += len(part)
+            words = words[len(part) :]
+
+    def near(self, probes: Probes, bits: int) -> Iterator[tuple[int, Places]]:
+        """Yield the places of the words within `bits` of a probe, with the number of the probe."""
+        size = self.size
+        differing, count = np.empty(_BLOCK, self._kind), np.empty((2, _BLOCK), np.uint8)
+        for number, block in enumerate(self._blocks[: -(-size // _BLOCK)]):
+            held = min(_BLOCK, size - number * _BLOCK)
+            for which, probe in enumerate(probes):
+                total = _distances(block, probe, differing, count)
+                found = np.flatnonzero(total[:held] <= bits)
+                if len(found):
+                    yield which, found + number * _BLOCK
+
+
+def _distances(
+    block: npt.NDArray[Any], probe: Probes, differing: npt.NDArray[Any], count: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    """Count differing bits into `count[0]`; all 256 of them would read as none, which a closer look undoes."""
+    total, more = count[0], count[1]
+    for plane, word in enumerate(probe):
+        np.bitwise_xor(block[plane], word, out=differing)
+        np.bitwise_count(differing, out=more if plane else total)
+        if plane:
+            np.add(total, more, out=total)
+    return np.asarray(total)
+
+
+class Index:
+    """The words of all prints of one kind, and which print each belongs to."""
+
+    def __init__(self, planes: int, kind: type[np.uint32 | np.uint64]) -> None:
+        self._words = _Words(planes, kind)
+        self._keys: list[int] = []
+        self._starts: list[int] = []
+
+    def _add(self, key: int, words: Probes) -> None:
+        self._keys.append(key)
+        self._starts.append(self._words.size)
+        self._words.add(words)
+
+    def _owners(self, places: Places) -> Places:
+        """Number the prints that these places belong to."""
+        return np.asarray(np.searchsorted(np.array(self._starts), places, "right") - 1)
+
+    def _most_voted(self, owners: Sequence[Places], limit: int) -> list[int]:
+        """Name the prints with the most votes, one entry of `owners` a vote."""
+        if not owners:
+            return []
+        voted, votes = np.unique(np.concatenate(owners), return_counts=True)
+        best = voted[np.argsort(-votes, kind="stable")[:limit]]
+        return [self._keys[owner] for owner in best]
+
+
+class VideoIndex(Index):
+    """Finds picture tracks: at six times of the query, two neighbouring frames each, in every view."""
+
+    def __init__(self) -> None:
+        super().__init__(4, np.uint64)
+
+    def add(self, key: int, fingerprint: VideoPrint) -> None:
+        """Add a stored print under a number of the caller's."""
+        self._add(key, fingerprint.words[0][fingerprint.quality >= MIN_QUALITY])
+
+    def candidates(self, query: VideoPrint, limit: int) -> list[int]:
+        """Name the prints that a query may be a part of, likeliest first."""
+        good = np.flatnonzero(query.quality >= MIN_QUALITY)
+        if not len(good):
+            return []
+        spread = np.linspace(0, len(good) - 1, _VIDEO_PROBES).astype(int)
+        # Of two neighbours a quarter of a second apart, one is near in time to a stored frame.
+        times = good[np.unique(np.concatenate([spread, np.minimum(spread + 1, len(good) - 1)]))]
+        probes = query.words[:, times].reshape(-1, 4)
+        found: dict[int, list[Places]] = {}
+        for which, places in self._words.near(probes, _VIDEO_BITS):
+            found.setdefault(which % len(times), []).append(self._owners(places))
+        return self._most_voted([np.unique(np.concatenate(votes)) for votes in found.values()], limit)
+
+
+class AudioIndex(Index):
+    """Finds sound tracks: a vote counts for a recording at one lag."""
+
+    def __init__(self) -> None:
+        super().__init__(1, np.uint32)
+
+    def add(self, key: int, fingerprint: AudioPrint) -> None:
+        """Add a stored print under a number of the caller's."""
+        # Silence stays in, so that what lies on both sides of it keeps its distance.
+        self._add(key, fingerprint.words[:, None])
+
+    def candidates(self, query: AudioPrint, limit: int) -> list[int]:
+        """Name the prints that a query may be a part of, likeliest first."""
+        heard = np.flatnonzero(query.words != chroma.SILENT)
+        if not len(heard):
+            return []
+        at = np.unique(heard[np.linspace(0, len(heard) - 1, _AUDIO_PROBES).astype(int)])
+        near = self._words.near(query.words[at, None], _AUDIO_BITS)
+        votes = [(self._owners(places), places - at[which]) for which, places in near]
+        if not votes:
+            return []
+        owners, lags = (np.concatenate(part) for part in zip(*votes, strict=True))
+        pairs, count = np.unique(np.stack([owners, lags], axis=1), axis=0, return_counts=True)
+        likeliest = pairs[np.argsort(-count, kind="stable"), 0]
+        return [self._keys[owner] for owner in list(dict.fromkeys(likeliest.tolist()))[:limit]]

@@ -34,6 +34,7 @@ class Tag(StrEnum):
     CLIP_SIGNED = "clip:signed"
     CLIP_RECORDED = "clip:recorded"
     CLIP_RELEASED = "clip:released"
+    CLIP_STAMPED = "clip:stamped"
     CLIP_REJECTED = "clip:rejected"
     CLIP_REFUSED = "clip:refused"
     CLIP_APPEALED = "clip:appealed"
@@ -213,6 +214,11 @@ _FACTS: Mapping[Tag, Told] = {
     ),
     Tag.CLIP_APPEALED: Told(
         "Whoever asked appealed against a refusal; the reason is private.", _CLIP, {"state": WORD}
+    ),
+    Tag.CLIP_STAMPED: Told(
+        "A released file got its time stamp later, by an update of the manifest `before`.",
+        _CLIP,
+        {"file": DIGEST, "manifest": ID, "store": DIGEST, "before": ID},
     ),
     Tag.CLIP_CANCELLED: Told("The request was stopped.", _CLIP, {"state": WORD}),
     Tag.CLIP_FAILED: Told(

@@ -54,6 +54,14 @@ class Settings(BaseSettings):
     signing_seconds: float = Field(10.0, gt=0, description="time limit of the signing program")
     signing_level: Literal["AL1", "AL2"] = Field("AL1", description="C2PA assurance level to check against")
     key_warning_days: int = Field(30, ge=0, description="days before its end that a certificate is announced")
+    tsa_url: str = Field(
+        "",
+        description="RFC 3161 time-stamp authority; `development` for one of our own; empty: no time stamps",
+    )
+    tsa_roots: Path | None = Field(None, description="PEM roots of time-stamp authorities")
+    tsa_seconds: float = Field(
+        2.0, gt=0, description="a time-stamp authority that takes longer is done without"
+    )
     log_origin: str = Field("greenlight.invalid/log", description="origin line of the audit log")
     witness_dir: Path | None = Field(
         None, description="key and database of the built-in witness; empty: in data_dir"

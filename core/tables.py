@@ -230,6 +230,15 @@ class Manifest(SQLModel, table=True):
     at_ms: int = _ms()
 
 
+class Unstamped(SQLModel, table=True):
+    """A clip that was signed without a time stamp, which it is to be given once it is released."""
+
+    job: str = Field(primary_key=True, foreign_key="job.id")
+    due_ms: int = Field(sa_type=BigInteger, index=True)
+    """When to try next; whoever moves it on has taken the clip."""
+    tries: int = 0
+
+
 class SoftBinding(SQLModel, table=True):
     """What leads from a watermark to a clip: an algorithm and a value, as they stand in the manifest."""
 

@@ -11,7 +11,8 @@ from typing import Any
 from sqlmodel import Session
 
 from core.blobs import LocalBlobs
-from core.clock import SystemClock
+from core.clock import Clock, SystemClock
+from core.errors import KeyMissing
 from core.media import sandbox
 from core.settings import Settings
 from core.store import open_store
@@ -22,11 +23,12 @@ from pipeline.keyring import Keyring, first_keys
 from pipeline.ledger import open_ledger
 from pipeline.records import prover
 from pipeline.screening import ChildDetector, child_pool
-from pipeline.tools import Tools
+from pipeline.tools import Stamp, Tools
 from pipeline.verification import Verifier
 from policies.engine import default_pack, load
-from provenance.manifest import sign
+from provenance.manifest import sign, stamp
 from provenance.mark import mark
+from provenance.timestamp import DEVELOPMENT, Authority, dev_authority, http_authority
 from safety.prompt import PromptReader, ProtectedName
 
 
@@ -41,8 +43,10 @@ def assemble(settings: Settings) -> Tools:
     vault = Vault(secret_file(keys_dir / "vault", 32), settings.keys_database)
     vault.adopt(store)
     pool = child_pool()
+    authority, tsa_roots = _authority(settings, keys_dir, clock)
     verifier = Verifier(
         ring=ring,
+        tsa_roots_pem=tsa_roots,
         store=store,
         prove=prover(ledger.folder, ledger.policy),
         cage=sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds),
@@ -72,7 +76,8 @@ def assemble(settings: Settings) -> Tools:
             crf=settings.delivery_crf,
             preset=settings.delivery_preset,
         ),
-        sign=lambda source, target, claim: sign(source, target, claim, ring.signer()),
+        sign=lambda source, target, claim: sign(source, target, claim, ring.signer(), authority),
+        stamp=_stamping(ring, authority),
         ring=ring,
         integrate=ledger.integrate,
         witness=ledger.witness.add_checkpoint,
@@ -80,8 +85,42 @@ def assemble(settings: Settings) -> Tools:
         verify=verifier.own,
         verify_untrusted=verifier.untrusted,
         version=version("greenlight"),
-        doubles=ring.doubles(),
+        doubles=ring.doubles() | _time_doubles(settings),
     )
+
+
+def _authority(settings: Settings, keys_dir: Path, clock: Clock) -> tuple[Authority | None, str]:
+    """Give the time-stamp authority to ask, if any, and the roots under which a time stamp is believed.
+
+    The development authority is made in any case, apart from the development CA, and used where it is asked for.
+    """
+    ours = dev_authority(keys_dir, clock)
+    if settings.tsa_url in ("", DEVELOPMENT):
+        roots = ours.roots_pem if settings.tsa_roots is None else _pem(settings.tsa_roots)
+        return (ours if settings.tsa_url else None), roots
+    if settings.tsa_roots is None:
+        raise KeyMissing("tsa_url and tsa_roots must be set together.")
+    roots = _pem(settings.tsa_roots)
+    return http_authority(settings.tsa_url, roots, settings.tsa_seconds), roots
+
+
+def _stamping(ring: Keyring, authority: Authority | None) -> Stamp | None:
+    if authority is None:
+        return None
+    return lambda source, target: stamp(source, target, version("greenlight"), ring.signer(), authority)
+
+
+def _pem(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyMissing(f"The time-stamp roots {path.name} cannot be read.") from error
+
+
+def _time_doubles(settings: Settings) -> dict[str, str]:
+    if settings.tsa_url != DEVELOPMENT:
+        return {}
+    return {"time": "a development time-stamp authority with this machine's clock"}
 
 
 class _PromptDesk:

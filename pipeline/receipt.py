@@ -36,6 +36,7 @@ def receipt(session: Session, job: Job) -> dict[str, Any]:
         "watermark_id": job.payload if job.state in {State.RELEASED, State.WITHDRAWN} else None,
         "manifest": job.manifest_label,
         "sha256": got.get("signed_sha256"),
+        "time_stamped": got.get("time_stamped", False),
         "decisions": [_summary(ruling) for ruling in _rulings(session, job)],
         "reviews": [_reviewed(review) for review in _reviews(session, job)],
         "consents": sorted(session.exec(select(ConsentUse.consent).where(ConsentUse.job == job.id))),

@@ -24,7 +24,7 @@ from core.shot import Tick
 from core.state import CANCELLABLE, State
 from core.store import claim, move, postpone, renew
 from core.tables import Job, Ruling
-from pipeline import consents, credentials, leaves, rulings
+from pipeline import consents, credentials, leaves, rulings, stamping
 from pipeline.steps import STEPS, Done
 from pipeline.tools import Tools
 
@@ -117,6 +117,7 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
             consents.use(session, job.id, done.ruling.consents)
         if done.manifest is not None:
             credentials.bind(session, job, *done.manifest, at_ms=now_ms)
+            stamping.note(session, job.id, unstamped=done.unstamped, now_ms=now_ms)
         if done.prints:
             credentials.keep_prints(session, job.id, done.prints)
         rows = [_event(session, tools, job, holder, tag, facts, done) for tag, facts in done.events]

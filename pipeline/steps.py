@@ -50,6 +50,8 @@ class Done:
     ruling: Decision | None = None
     manifest: tuple[str, bytes] | None = None
     """(label, store) to be found again by the watermark."""
+    unstamped: bool = False
+    """Whether the manifest still wants a time stamp."""
     prints: Mapping[str, bytes] = field(default_factory=dict)
     """Fingerprints of the tracks, by algorithm, to be found again by what they look and sound like."""
 
@@ -178,7 +180,8 @@ def sign(job: Job, tools: Tools, tick: Tick) -> Done:
     return Done(
         to=State.SIGNED,
         values={"signed": name, "manifest_label": signed.label},
-        got={"signed_sha256": digest, "store_sha256": store},
+        got={"signed_sha256": digest, "store_sha256": store, "time_stamped": signed.stamped},
+        unstamped=not signed.stamped,
         events=((Tag.CLIP_SIGNED, {"file": digest, "manifest": signed.label, "store": store}),),
         manifest=(signed.label, signed.bytes),
     )

@@ -14,6 +14,7 @@ from core.state import RUNNABLE
 from core.tables import Job, Outbox
 from pipeline.erasure import finish
 from pipeline.keys import watch
+from pipeline.stamping import stamp_released
 from pipeline.tools import Tools
 
 SCRATCH_SECONDS = 6 * 3600
@@ -21,7 +22,7 @@ HINT_LIMIT = 500
 
 
 def sweep(tools: Tools) -> None:
-    """Delete what dead workers left behind, hints nobody will need, what erasures left to do; announce expiring keys."""
+    """Delete what is left behind, finish erasures, announce expiring keys, give time stamps that are owed."""
     home = tools.settings.data_dir / "scratch"
     for folder in home.iterdir() if home.is_dir() else ():
         if time.time() - _touched(folder) > SCRATCH_SECONDS:
@@ -29,6 +30,7 @@ def sweep(tools: Tools) -> None:
     with tools.store.session() as session:
         watch(session, tools.clock, days=tools.settings.key_warning_days)
         session.commit()
+    stamp_released(tools)
     if not tools.settings.broker_url:
         # Embedded workers look into the table of requests itself; hints are for queues.
         with tools.store.session() as session:

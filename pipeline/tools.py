@@ -27,6 +27,10 @@ from provenance.mark import Marked
 from provenance.verify import Report
 
 
+Stamp = Callable[[Path, Path], SignedManifest]
+"""Add a time stamp to a copy of a signed file; raises `Unavailable` when the authority does not give one."""
+
+
 class ReadPrompt(Protocol):
     """Read a prompt: the facts part of `safety.prompt`, with the names of protected people considered."""
 
@@ -50,6 +54,8 @@ class Tools:
     detectors: Sequence[Detector]
     mark: Callable[[Clip, Path, int, Plan], Marked]
     sign: Callable[[Path, Path, Claim], SignedManifest]
+    stamp: Stamp | None
+    """None where no authority is configured."""
     ring: Keyring
     """The keys that sign, mark and are believed, as they are now."""
     integrate: Callable[[], int]

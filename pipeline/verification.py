@@ -25,6 +25,7 @@ class Verifier:
     """What verification needs to know: whom we believe now, our books, the log's prover."""
 
     ring: Keyring
+    tsa_roots_pem: str
     store: Store
     prove: Callable[[int], LogProof]
     cage: sandbox.Cage
@@ -35,6 +36,7 @@ class Verifier:
         return verify(
             path,
             roots_pem=self.ring.roots_pem(),
+            tsa_roots_pem=self.tsa_roots_pem,
             mark_keys=self.ring.detecting(),
             records=books,
             prove=self.prove,
@@ -45,6 +47,7 @@ class Verifier:
         arguments = {
             "path": str(path.resolve()),
             "roots_pem": self.ring.roots_pem(),
+            "tsa_roots_pem": self.tsa_roots_pem,
             "keys": [[key.id, key.secret.hex()] for key in self.ring.detecting()],
         }
         found = sandbox.run(
@@ -53,10 +56,12 @@ class Verifier:
         return conclude(_EXAMINATION.validate_python(found), Books(self.store), self.prove)
 
 
-def examined(path: str, roots_pem: str, keys: list[list[str]]) -> dict[str, Any]:
+def examined(path: str, roots_pem: str, tsa_roots_pem: str, keys: list[list[str]]) -> dict[str, Any]:
     """Examine a file, in the child: plain JSON goes back, since the child may have been taken over."""
     marks = tuple(MarkKey(name, bytes.fromhex(secret)) for name, secret in keys)
-    found = _EXAMINATION.dump_python(examine(Path(path), roots_pem=roots_pem, mark_keys=marks), mode="json")
+    found = _EXAMINATION.dump_python(
+        examine(Path(path), roots_pem=roots_pem, tsa_roots_pem=tsa_roots_pem, mark_keys=marks), mode="json"
+    )
     return dict(found)
 
 

@@ -58,22 +58,33 @@ class Report:
 
 
 def verify(
-    path: Path, *, roots_pem: str, mark_keys: Sequence[MarkKey], records: Records, prove: Prove | None
+    path: Path,
+    *,
+    roots_pem: str,
+    tsa_roots_pem: str = "",
+    mark_keys: Sequence[MarkKey],
+    records: Records,
+    prove: Prove | None,
 ) -> Report:
     """Examine a file and conclude; raises `BadMedia` only when the file cannot be opened."""
     start = time.perf_counter()
-    examination = examine(path, roots_pem=roots_pem, mark_keys=mark_keys)
+    examination = examine(path, roots_pem=roots_pem, tsa_roots_pem=tsa_roots_pem, mark_keys=mark_keys)
     return conclude(examination, records, prove, elapsed=time.perf_counter() - start)
 
 
 def examine(
-    path: Path, *, roots_pem: str, mark_keys: Sequence[MarkKey], limits: MediaLimits = _UNTRUSTED
+    path: Path,
+    *,
+    roots_pem: str,
+    tsa_roots_pem: str = "",
+    mark_keys: Sequence[MarkKey],
+    limits: MediaLimits = _UNTRUSTED,
 ) -> Examination:
     """Read manifest and marks of an untrusted file, at most 16 s of picture and 45 s of sound.
 
     Needs no database, returns a value that can be pickled, and never raises for what the file contains.
     """
-    manifest = read(path, roots_pem)
+    manifest = read(path, roots_pem, tsa_roots_pem=tsa_roots_pem)
     try:
         clip = probe(path, limits)
         seen = _look(path, clip.video, mark_keys) if clip.video else None

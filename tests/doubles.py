@@ -154,6 +154,7 @@ def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **chan
         detectors=(Eyes("likeness"), Eyes("voice")),
         mark=mark,
         sign=sign,
+        stamp=None,
         ring=Keyring(store, folder / "keys", clock),
         integrate=lambda: 0,
         witness=lambda _body: Answer(404, ""),

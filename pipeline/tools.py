@@ -26,7 +26,6 @@ from provenance.manifest import Claim, SignedManifest
 from provenance.mark import Marked
 from provenance.verify import Report
 
-
 Stamp = Callable[[Path, Path], SignedManifest]
 """Add a time stamp to a copy of a signed file; raises `Unavailable` when the authority does not give one."""
 

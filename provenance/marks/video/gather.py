@@ -15,6 +15,8 @@ _INTERVAL = 0.065
 """Seconds between the frames that are used; neighbours share their noise, so more add little."""
 _SLOTS = 32
 _LONGEST = 2048
+_MOST = 2.0
+"""Largest value of a pixel of the total, in medians."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +38,13 @@ class Gathered:
 
     @property
     def total(self) -> Plane:
-        """All slots added up."""
-        return np.asarray(np.sum([slot.total for slot in self.slots], axis=0), np.float32)
+        """All slots added up, and what stands out by standing still (a label, a logo) levelled.
+
+        Content that moves averages out and leaves the mark; a still overlay adds up as the mark does, and drowns it.
+        """
+        added = np.asarray(np.sum([slot.total for slot in self.slots], axis=0), np.float32)
+        most = _MOST * float(np.median(np.abs(added)))
+        return np.asarray(np.clip(added, -most, most), np.float32)
 
 
 def small_luma(rgb: Picture, wide: float, high: float) -> Plane:

@@ -96,3 +96,11 @@ def test_data_is_named_by_its_digest(tmp_path: Path) -> None:
 def test_an_unknown_suite_is_named() -> None:
     with pytest.raises(NotFound, match="log-tamper"):
         run("no-such")
+
+
+def test_labels_are_read_back_and_a_gate_that_forgets_them_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run("labels", quick=True)
+    assert result.passed, result.markdown()
+    assert {row["hits"] for row in result.rows if str(row["case"]).startswith("control")} == {0}
+    monkeypatch.setattr("provenance.mark.stamped", lambda *_: lambda rgb, _seconds: rgb)
+    assert not run("labels", quick=True).passed

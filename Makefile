@@ -42,6 +42,9 @@ check: lint test ## What CI runs
 bench: models ## What the gate costs, as ratios to one x264 encode
 	$(RUN)python -m pipeline.bench
 
+bench-log: setup ## What appending to the audit log costs, as ratios to plain INSERTs
+	$(RUN)python -m audits.bench_log $(BENCH_LOG)
+
 bench-queries: setup ## What a page of the audit log costs over 10,000,000 events
 	$(RUN)python -m audits.bench_queries
 
@@ -51,4 +54,4 @@ bench-proofs: setup ## What a log of 10,000,000 entries costs an auditor
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-queries bench-proofs clean
+.PHONY: help setup models demo up test lint check bench bench-log bench-queries bench-proofs clean

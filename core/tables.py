@@ -14,6 +14,8 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import JSON
 from sqlmodel import Field, SQLModel
 
@@ -27,6 +29,22 @@ def _json() -> Any:
 
 def _bytes(*, unique: bool = False) -> Any:
     return Column(LargeBinary, nullable=False, unique=unique)
+
+
+class _transaction(FunctionElement[int]):  # noqa: N801 - it reads as the SQL function that it is
+    """The number of the transaction that inserts a row."""
+
+    inherit_cache = True
+
+
+@compiles(_transaction)
+def _no_transaction(*_: Any, **__: Any) -> str:
+    return "0"
+
+
+@compiles(_transaction, "postgresql")
+def _this_transaction(*_: Any, **__: Any) -> str:
+    return "(pg_current_xact_id()::text::bigint)"
 
 
 def _ms() -> Any:
@@ -307,9 +325,16 @@ class GateKey(SQLModel, table=True):
 class AuditEvent(SQLModel, table=True):
     """What happened, written in the transaction that made it happen. `leaf` goes into the log as it is."""
 
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (
+        Index("auditevent_horizon", "xid", "id").ddl_if(dialect="postgresql"),
+        {"sqlite_autoincrement": True},
+    )
 
     id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    xid: int | None = Field(
+        default=None, sa_column=Column(BigInteger, nullable=False, server_default=_transaction())
+    )
+    """On PostgreSQL the number of the transaction that wrote it; see audits/log/horizon.py."""
     at_ms: int = _ms()
     tag: str
     partner: str | None = None

@@ -14,12 +14,12 @@ from core.store import open_store
 from pipeline.ledger import Ledger, open_ledger
 
 _log = structlog.get_logger("sequencer")
-SECONDS = 0.2
+SECONDS = 0.25
 PATIENCE_SECONDS = 2.0
 
 
 def sequence(ledger: Ledger, stop: threading.Event) -> None:
-    """Bring the log up to date every 200 ms until `stop` is set, and less often while it cannot be."""
+    """Bring the log up to date every quarter of a second until `stop` is set, and less often while it cannot be."""
     trouble = ""
     while not stop.is_set():
         try:

@@ -6,13 +6,16 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 from audits.log.format import TILE_WIDTH, Tile
 from core.errors import LogCorrupt, Unavailable
+
+_AT_ONCE = 8
 
 
 @contextmanager
@@ -49,19 +52,20 @@ def put(folder: Path, files: Mapping[Tile, bytes]) -> None:
 
 def write(files: Mapping[Path, bytes], mode: int = 0o644) -> None:
     """Make files appear whole and stay after a power loss, or not appear."""
-    drafts: dict[Path, Path] = {}
-    folders: set[Path] = set()
+    folders = {folder for path in files for folder in _made(path.parent)}
+    drafts = {path: path.with_name(f".{path.name}.{secrets.token_hex(4)}") for path in files}
     try:
-        for path, data in files.items():
-            folders |= _made(path.parent)
-            drafts[path] = _drafted(path, data, mode)
+        for path, draft in drafts.items():
+            with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
+                file.write(files[path])
+        _sync(drafts.values())
         for path, draft in drafts.items():
             draft.rename(path)
-    finally:
+    except BaseException:
         for draft in drafts.values():
             draft.unlink(missing_ok=True)
-    for folder in folders:
-        _sync(folder)
+        raise
+    _sync(folders)
 
 
 def _made(folder: Path) -> set[Path]:
@@ -71,21 +75,18 @@ def _made(folder: Path) -> set[Path]:
     return {folder, *(parent.parent for parent in missing)}
 
 
-def _drafted(path: Path, data: bytes, mode: int) -> Path:
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        with open(draft, "xb", opener=partial(os.open, mode=mode)) as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
-    return draft
+def _sync(paths: Collection[Path]) -> None:
+    """Wait until files or listings are on the disk: together, so that the disk can take them in one go."""
+    if len(paths) < 2:
+        for path in paths:
+            _sync_one(path)
+        return
+    with ThreadPoolExecutor(min(len(paths), _AT_ONCE)) as pool:
+        list(pool.map(_sync_one, paths))
 
 
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
+def _sync_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

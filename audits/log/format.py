@@ -356,7 +356,11 @@ def _key_name(name: str) -> str:
 
 
 def _encodable(text: str) -> bool:
-    return not any("\ud800" <= char <= "\udfff" for char in text)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_decimal(text: str) -> int:

@@ -27,8 +27,8 @@ BATCH = 1024
 Tiles = dict[Tile, list[bytes]]
 
 
-def publish(store: Store, folder: Path, key: LogKey, quorum: Quorum) -> int:
-    """Write what the database committed and the folder lacks, and return the size that is public now.
+def publish(store: Store, folder: Path, key: LogKey, quorum: Quorum) -> int | None:
+    """Write what the database committed and the folder lacks, and return the size that is public now, or None.
 
     A folder that disagrees with the database raises LogCorrupt, and nothing is overwritten; without a
     quorum the older checkpoint stays, and the error says why.
@@ -38,7 +38,7 @@ def publish(store: Store, folder: Path, key: LogKey, quorum: Quorum) -> int:
             last, note = _published(session, folder, key)
             head = _put_tiles(session, folder, last) or last
         if head is None:
-            return 0
+            return None
         if note is None or head is not last or not quorum.met(note, key):
             roots = over_tiles(head.size, cache(partial(read_tile, folder)))
             signed = quorum.cosign(head.note, roots, note)

@@ -7,6 +7,7 @@ the years in which Ed25519 may fall; whoever believes both is safe while either 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA44PrivateKey
@@ -29,7 +30,7 @@ from core.errors import LogCorrupt
 _PREFIX = "PRIVATE+KEY+"
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, repr=False)
 class SigningKey:
     """A private key (seed of 32 bytes) with the name and the signature type it signs under."""
 
@@ -37,12 +38,12 @@ class SigningKey:
     seed: bytes
     kind: bytes = ED25519
 
-    @property
+    @cached_property
     def vkey(self) -> VerifierKey:
         """The key that verifies what this one signs."""
         return VerifierKey(self.name, self._private.public_key().public_bytes_raw(), self.kind)
 
-    @property
+    @cached_property
     def _private(self) -> Ed25519PrivateKey | MLDSA44PrivateKey:
         if self.kind == ML_DSA_44:
             return MLDSA44PrivateKey.from_seed_bytes(self.seed)

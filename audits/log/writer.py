@@ -24,6 +24,7 @@ from sqlmodel import Session, col, select
 
 from audits.log.cosign import Quorum, check_memory
 from audits.log.format import Checkpoint, read_tile
+from audits.log.horizon import unlogged
 from audits.log.keys import log_key
 from audits.log.publish import BATCH, grown_root, publish
 from audits.log.signing import LogKey
@@ -32,7 +33,7 @@ from audits.log.witness import Seen
 from core.clock import Clock, milliseconds
 from core.errors import LogCorrupt
 from core.store import Store
-from core.tables import AuditEvent, LogCheckpoint, LogEntry
+from core.tables import LogCheckpoint, LogEntry
 
 __all__ = ["index_of", "integrate", "log_key"]
 
@@ -52,7 +53,7 @@ def integrate(store: Store, folder: Path, key: LogKey, clock: Clock, quorum: Quo
         if added is None and size == before:
             raise LogCorrupt("the database holds log entries that no checkpoint covers")
         total += added or 0
-    if size == 0:
+    if size is None:
         # A new log begins with the signed empty tree, so that it can be checked from its first moment.
         publish(store, folder, key, quorum)
     return total
@@ -64,59 +65,55 @@ def index_of(session: Session, event_id: int) -> int | None:
 
 
 def _sequence(
-    store: Store, folder: Path, key: LogKey, clock: Clock, size: int, memory: Mapping[str, Seen]
+    store: Store, folder: Path, key: LogKey, clock: Clock, size: int | None, memory: Mapping[str, Seen]
 ) -> int | None:
-    """Append one batch to a log of `size` entries and return its length, or None when somebody was faster.
+    """Append one batch to the log of the public `size` and return its length, or None when somebody was faster.
 
     `memory` is what the witnesses had seen before the database is asked.
     """
-    with store.session() as session:
+    with store.reading() as session:
         last = _newest(session)
-        if (last.size if last else 0) != size:
+        if (last.size if last else None) != size:
             return None
-        events = _unlogged(session)
-        if not events and last:
-            return 0
-        check_memory(memory, size, last.root if last else EMPTY_ROOT)
-        hashes = [leaf_hash(leaf) for _, leaf in events]
-        head = Checkpoint(key.name, size + len(events), _next_root(folder, last, hashes))
-        entries = [
-            {"index": index, "event_id": event_id, "leaf_hash": hash_}
-            for index, ((event_id, _), hash_) in enumerate(zip(events, hashes, strict=True), start=size)
-        ]
+        events = unlogged(session, BATCH)
+    if not events and last:
+        return 0
+    start = size or 0
+    check_memory(memory, start, last.root if last else EMPTY_ROOT)
+    hashes = [leaf_hash(leaf) for _, leaf in events]
+    head = Checkpoint(key.name, start + len(events), _next_root(folder, last, hashes))
+    # Checkpoints keep the order of their times even where the clock has jumped back.
+    at_ms = max(milliseconds(clock.now()), last.at_ms if last else 0)
+    note = key.sign(head.text, at_ms // 1000)
+    entries = [
+        {"index": index, "event_id": event_id, "leaf_hash": hash_}
+        for index, ((event_id, _), hash_) in enumerate(zip(events, hashes, strict=True), start=start)
+    ]
+    row = LogCheckpoint(size=head.size, root=head.root, note=note, at_ms=at_ms)
+    return len(events) if _committed(store, entries, row) else None
+
+
+def _committed(store: Store, entries: Sequence[Mapping[str, object]], checkpoint: LogCheckpoint) -> bool:
+    """Insert the entries and the checkpoint over them, unless somebody was faster.
+
+    Other writers are kept waiting from here on only. Whoever else reads the same log signs the same tree,
+    since the order of its events is decided.
+    """
+    with store.session() as session:
         try:
-            # Index `size` can be inserted once: that is the compare-and-swap on the previous size. On
-            # PostgreSQL the loser of a race meets the winner's row here; on SQLite it waited at BEGIN.
+            # An index and a size can be inserted once: that is the compare-and-swap on the previous size.
+            # The loser of a race meets the winner's rows here.
             if entries:
-                session.execute(sa.insert(LogEntry), entries)
-            # Checkpoints keep the order of their times even where the clock has jumped back.
-            at_ms = max(milliseconds(clock.now()), last.at_ms if last else 0)
-            note = key.sign(head.text, at_ms // 1000)
-            session.add(LogCheckpoint(size=head.size, root=head.root, note=note, at_ms=at_ms))
+                session.connection().execute(sa.insert(LogEntry), entries)
+            session.add(checkpoint)
             session.commit()
         except IntegrityError:
-            return None
-        return len(events)
+            return False
+    return True
 
 
 def _newest(session: Session) -> LogCheckpoint | None:
     return session.exec(select(LogCheckpoint).order_by(col(LogCheckpoint.size).desc()).limit(1)).first()
-
-
-def _unlogged(session: Session) -> list[tuple[int, bytes]]:
-    """Take the next events in the order of their ids.
-
-    SQLite has one writer at a time and AUTOINCREMENT, so ids are committed in order and a cursor is enough.
-    On PostgreSQL a low id may be committed late: there everything without an entry is taken, so that a late
-    event comes later and is never passed over (at about 1 us for every event ever logged, each time).
-    """
-    wanted = sa.select(col(AuditEvent.id), col(AuditEvent.leaf)).order_by(col(AuditEvent.id)).limit(BATCH)
-    if session.get_bind().dialect.name == "sqlite":
-        newest = sa.select(sa.func.coalesce(sa.func.max(LogEntry.event_id), 0)).scalar_subquery()
-        wanted = wanted.where(col(AuditEvent.id) > newest)
-    else:
-        wanted = wanted.where(~sa.exists().where(col(LogEntry.event_id) == col(AuditEvent.id)))
-    return [(event_id, leaf) for event_id, leaf in session.execute(wanted)]
 
 
 def _next_root(folder: Path, last: LogCheckpoint | None, added: Sequence[bytes]) -> bytes:

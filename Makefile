@@ -51,7 +51,10 @@ bench-queries: setup ## What a page of the audit log costs over 10,000,000 event
 bench-proofs: setup ## What a log of 10,000,000 entries costs an auditor
 	$(RUN)python -m audits.bench_proofs
 
+bench-provenance: setup ## What our signing and reading cost over the C2PA library alone
+	$(RUN)python -m provenance.manifest.bench
+
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-log bench-queries bench-proofs clean
+.PHONY: help setup models demo up test lint check bench bench-log bench-queries bench-proofs bench-provenance clean

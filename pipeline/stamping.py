@@ -84,18 +84,22 @@ def _next(tools: Tools) -> Job | None:
 
 def _stamp(tools: Tools, job: Job) -> None:
     assert tools.stamp is not None
-    source = tools.blobs.path("private", str(job.signed))
+    source = tools.blobs.path(
+        "public", str(job.public)
+    )  # the private files may have been cleared away by now
     with scratch_folder(tools) as folder:
         target = folder / f"stamped{source.suffix}"
         stamped = tools.stamp(source, target)
         digest = file_sha256(target)
-        name = f"{str(job.signed).rpartition('/')[0]}/stamped{source.suffix}"
-        tools.blobs.put("private", name, target)
-    _keep(tools, job, stamped)
-    _check(tools, job, tools.blobs.path("private", name), stamped)
-    # A crash after this line leaves the new file public; its manifest is known, and it is stamped once more.
-    tools.blobs.publish(name, str(job.public))
-    _tell(tools, job, name, digest, stamped)
+        name = tools.blobs.put("private", f"stamps/{job.id}{source.suffix}", target)
+    try:
+        _keep(tools, job, stamped)
+        _check(tools, job, tools.blobs.path("private", name), stamped)
+        # A crash after this line leaves the new file public; its manifest is known, and it is stamped once more.
+        tools.blobs.publish(name, str(job.public))
+        _tell(tools, job, digest, stamped)
+    finally:
+        tools.blobs.remove("private", name)
 
 
 def _keep(tools: Tools, job: Job, stamped: SignedManifest) -> None:
@@ -117,22 +121,24 @@ def _check(tools: Tools, job: Job, path: Path, stamped: SignedManifest) -> None:
     raise Unavailable(why) if report.verdict == "recovered" else BadMedia(why)
 
 
-def _tell(tools: Tools, job: Job, name: str, digest: str, stamped: SignedManifest) -> None:
+def _tell(tools: Tools, before: Job, digest: str, stamped: SignedManifest) -> None:
     store = hashlib.sha256(stamped.bytes).hexdigest()
-    got = job.got | {"signed_sha256": digest, "store_sha256": store, "time_stamped": True}
-    same = sa.and_(
-        col(Job.id) == job.id,
-        col(Job.state) == str(State.RELEASED),
-        col(Job.manifest_label) == job.manifest_label,
-    )
-    facts = {"file": digest, "manifest": stamped.label, "store": store, "before": str(job.manifest_label)}
     with tools.store.session() as session:
-        changed = session.execute(
-            sa.update(Job).where(same).values(manifest_label=stamped.label, signed=name, got=got)
-        )
-        if changed.rowcount != 1:  # type: ignore[attr-defined]  # Result of an UPDATE is a CursorResult
+        job = session.get_one(Job, before.id, with_for_update=True)
+        if job.state != State.RELEASED:
+            if job.cleared_ms is not None:  # withdrawn and taken away meanwhile, and just now put back
+                tools.blobs.remove("public", str(before.public))
             raise StaleFence
+        job.manifest_label = stamped.label
+        job.got = job.got | {"signed_sha256": digest, "store_sha256": store, "time_stamped": True}
+        session.add(job)
         session.execute(delete(Unstamped).where(col(Unstamped.job) == job.id))
+        facts = {
+            "file": digest,
+            "manifest": stamped.label,
+            "store": store,
+            "before": str(before.manifest_label),
+        }
         event = Event(tag=Tag.CLIP_STAMPED, actor="system", partner=job.partner, job=job.id, facts=facts)
         record(session, event, tools.clock)
         session.commit()

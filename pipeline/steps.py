@@ -332,6 +332,7 @@ def _claim(job: Job, tools: Tools, clip: Clip) -> Claim:
         trained=engine["name"] not in DOUBLES,
         picture=picture if clip.video else None,
         sound=sound if clip.audio else None,
+        **job.got.get("shown", {}),
     )
 
 

@@ -51,7 +51,7 @@ class Claim:
     `record` is our id of the release, `when` an ISO 8601 time, `duration_ms` milliseconds; `source` is
     "created" for media made by the engine alone, "composite" where supplied material lives on in the output;
     `trained` says whether the engine is a trained model. `picture` and `sound` tell where each track came
-    from, None where that is not known.
+    from, None where that is not known; `badge` and `notice` whether a label was drawn or spoken into it.
     """
 
     title: str
@@ -71,6 +71,8 @@ class Claim:
     trained: bool = True
     picture: Origin | None = None
     sound: Origin | None = None
+    badge: bool = False
+    notice: bool = False
 
 
 def binding_value(payload: int) -> str:
@@ -152,9 +154,17 @@ def _actions(claim: Claim, tracks: Mapping[str, str]) -> list[dict[str, Any]]:
         actions = [opened, {"action": "c2pa.edited", **made, **_changes(claim, tracks)}]
     if "input" in (claim.picture, claim.sound):  # what lives on of the input was decoded and encoded anew
         actions.append({"action": "c2pa.transcoded", **ours})
+    actions += _labels(claim, ours)
     if claim.video or claim.audio:  # the SDK refuses this action without a soft binding
         actions.append({"action": "c2pa.watermarked.bound", **ours})
     return actions
+
+
+def _labels(claim: Claim, ours: dict[str, Any]) -> list[dict[str, Any]]:
+    told = {**ours, "digitalSourceType": _SOURCES["created", False]}  # drawn and spoken by rule, by no model
+    said = {"action": "c2pa.edited", **told, "description": "A spoken notice was put before the sound."}
+    drawn = {"action": "c2pa.addedText", **told}
+    return [*([drawn] if claim.badge else []), *([said] if claim.notice else [])]
 
 
 def _changes(claim: Claim, tracks: Mapping[str, str]) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from core.media.write import Delivery
 from core.state import State
 from core.tables import AuditEvent, Job, Manifest, Unstamped
 from pipeline import stamping
+from pipeline.erasure import clear_files, finish
 from pipeline.intake import Ask, submit, withdraw
 from pipeline.ledger import open_ledger
 from pipeline.records import Books
@@ -297,6 +298,40 @@ def test_a_clip_withdrawn_meanwhile_stays_withdrawn(
     assert stamp_released(replace(tools, stamp=meanwhile)) == 0
     after = job_of(tools, job_id)
     assert (after.state, after.manifest_label) == (State.WITHDRAWN, label)
+
+
+@pytest.mark.parametrize("cleared", [False, True])
+def test_a_stamp_does_not_bring_back_a_file_that_was_taken_away(
+    tools: Tools, clock: ManualClock, stamper: Stamper, *, cleared: bool
+) -> None:
+    job_id = released(tools)
+    path = tools.blobs.path("public", str(job_of(tools, job_id).public))
+    later(clock)
+
+    def meanwhile(_path: Path, _job: str) -> SimpleNamespace:
+        withdrawn(tools, job_id)
+        if cleared:
+            with tools.store.session() as session:
+                clear_files(session, session.get_one(Job, job_id), 1)
+                session.commit()
+            finish(tools)
+            assert not path.exists()
+        return SimpleNamespace(verdict="verified", reasons=[])
+
+    assert stamp_released(replace(tools, verify=meanwhile)) == 0
+    assert path.exists() is not cleared
+
+
+def test_a_file_whose_working_files_are_gone_is_stamped_too(tools: Tools, clock: ManualClock) -> None:
+    job_id = released(tools)
+    with tools.store.session() as session:
+        clear_files(session, session.get_one(Job, job_id), 1)
+        session.commit()
+    finish(tools)
+    later(clock)
+    assert stamp_released(tools) == 1
+    assert public(tools, job_id).endswith(b"|urn:c2pa:stamp0")
+    assert not list((tools.settings.data_dir / "blobs" / "private").glob("**/*.mp4"))
 
 
 def withdrawn(tools: Tools, job_id: str) -> None:

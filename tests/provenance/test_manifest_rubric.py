@@ -58,6 +58,7 @@ def edited(
         parent = Parent(before, SIGNED[kind])
         kept = "input" if made.picture and made.sound else made.picture
         edit = replace(made, source="composite", parent=parent, picture=kept)
+        edit = replace(edit, badge=made.picture is not None, notice=made.sound is not None)
         sign(make(folder, kind), folder / kind, edit, keys)
     return {kind: folder / kind for kind in SIGNED}
 

@@ -138,6 +138,18 @@ def test_music_added_to_a_scene_does_not_make_the_picture_generated(
     assert actions[1]["digitalSourceType"].endswith("/compositeWithTrainedAlgorithmicMedia")
 
 
+def test_a_label_is_an_action_like_any_other(claim: Claim) -> None:
+    told = definition(replace(claim, badge=True, notice=True))["assertions"][0]["data"]
+    assert told["allActionsIncluded"] is True
+    names = [(one["action"], one.get("digitalSourceType", "").rpartition("/")[2]) for one in told["actions"]]
+    assert names == [
+        ("c2pa.created", "trainedAlgorithmicMedia"),
+        ("c2pa.addedText", "algorithmicMedia"),
+        ("c2pa.edited", "algorithmicMedia"),
+        ("c2pa.watermarked.bound", ""),
+    ]
+
+
 @pytest.mark.parametrize(
     ("source", "trained", "kind"),
     [

@@ -33,6 +33,7 @@ from api.schemas import (
     upload_out,
 )
 from api.uploads import stored
+from audits.erasure import erase_request, finish
 from core.clock import iso
 from core.errors import Conflict, NotFound
 from core.events import Event, Tag, record
@@ -40,7 +41,6 @@ from core.state import FINAL, State
 from core.tables import AuditEvent, Job, Upload
 from pipeline import leaves
 from pipeline.appeals import appeal
-from pipeline.erasure import erase_request, finish
 from pipeline.intake import Ask, UploadKind, cancel, draft, finalize, submit, upload
 from pipeline.proofs import end_of, proof_of
 from pipeline.receipt import explained, explanation, receipt

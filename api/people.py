@@ -22,12 +22,12 @@ from api.schemas import (
     consent_out,
     identity_out,
 )
+from audits.erasure import erase_mentions, erase_person, finish
 from core.clock import milliseconds
 from core.errors import BadInput, NotFound
 from core.tables import Consent, Identity, Upload
 from pipeline.consents import Grant, grant, revoke
 from pipeline.enrolment import enrol
-from pipeline.erasure import erase_mentions, erase_person, finish
 from pipeline.people import add_identity
 
 router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["people"])

@@ -46,6 +46,9 @@ class Tag(StrEnum):
     CONSENT_REVOKED = "consent:revoked"
     IDENTITY_ENROLLED = "identity:enrolled"
     SUBJECT_ERASED = "subject:erased"
+    RETENTION_ENFORCED = "retention:enforced"
+    HOLD_PLACED = "hold:placed"
+    HOLD_LIFTED = "hold:lifted"
     AUDIT_QUERIED = "audit:queried"
     AUDIT_OPENED = "audit:opened"
     AUDIT_RAN = "audit:ran"
@@ -259,6 +262,17 @@ _FACTS: Mapping[Tag, Told] = {
         (),
         {"kind": WORD, "why": WORD, "files": COUNT, "templates?": COUNT},
     ),
+    Tag.RETENTION_ENFORCED: Told(
+        "Data of one class that had passed their deadline were deleted.",
+        (),
+        {"class": WORD, "count": COUNT, "before": TIME},
+    ),
+    Tag.HOLD_PLACED: Told(
+        "A request, a partner or a person is kept whatever the deadlines say.",
+        (),
+        {"hold": ID, "subject": ID},
+    ),
+    Tag.HOLD_LIFTED: Told("The deadlines apply again.", (), {"hold": ID, "subject": ID}),
     Tag.AUDIT_QUERIED: Told(
         "Somebody of the house, or an auditor, looked.",
         (),

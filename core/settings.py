@@ -81,6 +81,13 @@ class Settings(BaseSettings):
     audit_required: str = Field(
         "", description="suites that code, pack and models must have passed, else requests are held"
     )
+    keep_media_days: int = Field(30, ge=1, description="working files of requests that are over")
+    keep_uploads_days: int = Field(30, ge=1, description="uploads that no request under way needs")
+    keep_refused_days: int = Field(180, ge=1, description="words of requests that were not released")
+    keep_requests_days: int = Field(365, ge=1, description="words of requests that were released")
+    keep_notes_days: int = Field(90, ge=1, description="words of prechecks and of questions to the log")
+    keep_idempotency_days: int = Field(7, ge=1, description="idempotency keys")
+    keep_hints_days: int = Field(1, ge=1, description="hints that no queue has taken")
     sandbox_memory_mib: int = Field(6144, description="address space of a decoding child")
     sandbox_seconds: int = Field(120, description="CPU seconds of a decoding child")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from sqlmodel import col, delete, select
 
+from audits.erasure import finish
 from core.clock import milliseconds
 from core.state import RUNNABLE
 from core.tables import Job, Outbox
-from pipeline.erasure import finish
 from pipeline.keys import watch
 from pipeline.stamping import stamp_released
 from pipeline.tools import Tools

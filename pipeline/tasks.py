@@ -13,6 +13,7 @@ from typing import Any
 from celery import Celery, Task
 
 from audits.index import catch_up
+from audits.retention import enforce
 from core.errors import BadInput
 from core.journal import start_journal
 from core.settings import Settings
@@ -21,7 +22,7 @@ from core.tables import Job
 from pipeline.run import advance
 from pipeline.sweep import send_hints, stuck, sweep
 from pipeline.tools import Tools
-from pipeline.worker import holder_name
+from pipeline.worker import RETENTION_SECONDS, holder_name
 
 GPU_ENGINES = {"diffusion_video", "diffusion_audio"}
 _RELAY_SECONDS = 1.0
@@ -58,6 +59,7 @@ def _configuration() -> dict[str, Any]:
         "beat_schedule": {
             "relay": {"task": "greenlight.relay", "schedule": _RELAY_SECONDS},
             "sweep": {"task": "greenlight.sweep", "schedule": _SWEEP_SECONDS},
+            "retention": {"task": "greenlight.retention", "schedule": RETENTION_SECONDS},
         },
     }
 
@@ -94,6 +96,13 @@ def sweep_task() -> None:
     for job_id in stuck(tools):
         _hint(tools, job_id)
     sweep(tools)
+
+
+@app.task(name="greenlight.retention")
+def retention_task() -> None:
+    """Delete what has passed its deadline."""
+    tools = _tools()
+    enforce(tools, tools.settings)
 
 
 def _relay(tools: Tools) -> None:

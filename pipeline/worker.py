@@ -12,6 +12,7 @@ from collections.abc import Callable
 import structlog
 
 from audits.index import catch_up
+from audits.retention import enforce
 from core.journal import start_journal
 from core.settings import Settings
 from pipeline.run import advance
@@ -22,6 +23,7 @@ _log = structlog.get_logger("worker")
 IDLE_SECONDS = 0.25
 INDEX_SECONDS = 1.0
 SWEEP_SECONDS = 30.0
+RETENTION_SECONDS = 3600.0
 
 
 def holder_name() -> str:
@@ -41,10 +43,12 @@ def work(tools: Tools, stop: threading.Event) -> None:
     """Work until `stop` is set; a step under way is finished first."""
     holder = holder_name()
     sweeping = _paced(SWEEP_SECONDS, lambda: sweep(tools))
+    retiring = _paced(RETENTION_SECONDS, lambda: enforce(tools, tools.settings))
     indexing = _paced(INDEX_SECONDS, lambda: catch_up(tools.store))
     _log.info("worker started", holder=holder)
     while not stop.is_set():
         _survived(sweeping)
+        _survived(retiring)
         _survived(indexing)
         if not _survived(lambda: advance(tools, holder)):
             stop.wait(IDLE_SECONDS)

@@ -1,4 +1,4 @@
-"""What the log keeps in private, and what goes: reading it, erasure on demand."""
+"""What the log keeps in private, and what goes: reading it, erasure on demand, deadlines, legal holds."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from rich.markup import escape
 
 from api.cli import local
 from api.cli.show import Json, answer, told
+from audits import holds
+from audits.erasure import erase_request, finish
 from audits.payload import open_payload
-from pipeline.erasure import erase_request, finish
+from audits.retention import due, enforce
+from core.clock import iso
+from core.errors import BadInput
 
 OPERATOR = "operator"
 
@@ -19,6 +23,9 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to `greenlight audit`."""
     app.command("open")(open_entry)
     app.command()(erase)
+    app.command()(retention)
+    app.command()(hold)
+    app.command()(unhold)
 
 
 def open_entry(
@@ -49,3 +56,47 @@ def erase(
             session.commit()
         finish(tools)
     answer({"id": clip, "erased": True}, f"{clip} is erased.", as_json=as_json)
+
+
+def retention(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what is due, delete nothing.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Delete what is due.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show or delete what has passed its deadline; workers do it every hour."""
+    with told():
+        if dry_run == now:
+            raise BadInput("Say --dry-run or --now.")
+        tools = local.open_tools()
+        found = enforce(tools, tools.settings) if now else due(tools, tools.settings)
+    rows = [{"class": one.kind, "count": one.count, "before": iso(one.before_ms)} for one in found]
+    verb = "deleted" if now else "due"
+    lines = [f"{row['class']:<12}  {row['count']:>7} {verb}, of before {row['before']}" for row in rows]
+    answer({"deleted": now, "classes": rows}, "\n".join(lines) or "Nothing is due.", as_json=as_json)
+
+
+def hold(
+    name: Annotated[str, typer.Argument(help="Name of the hold, such as case-17.")],
+    subject: Annotated[str, typer.Argument(help="Id of a request, a partner or a person.")],
+    as_json: Json = False,
+) -> None:
+    """Keep what concerns a request, a partner or a person, whatever the deadlines say."""
+    with told():
+        tools = local.open_tools()
+        with tools.store.session() as session:
+            holds.place(session, name, subject, actor=OPERATOR, clock=tools.clock)
+            session.commit()
+    answer({"hold": name, "subject": subject}, f"{subject} is kept by {name}.", as_json=as_json)
+
+
+def unhold(
+    name: Annotated[str, typer.Argument(help="Name of the hold.")],
+    as_json: Json = False,
+) -> None:
+    """Lift a hold; the deadlines apply again at once."""
+    with told():
+        tools = local.open_tools()
+        with tools.store.session() as session:
+            kept = holds.lift(session, name, actor=OPERATOR, clock=tools.clock)
+            session.commit()
+    answer({"hold": name, "subjects": kept}, f"{name} is lifted: {', '.join(kept)}", as_json=as_json)

@@ -12,12 +12,12 @@ import typer
 from api.auth import add_partner, new_key
 from api.cli import local
 from api.cli.show import Json, answer, told
+from audits.erasure import erase_mentions, erase_person, finish
 from core.clock import iso, milliseconds
 from core.errors import BadInput
 from core.tables import Identity
 from pipeline.consents import Grant, Kind, grant, revoke
 from pipeline.enrolment import enrol
-from pipeline.erasure import erase_mentions, erase_person, finish
 from pipeline.intake import UploadKind
 from pipeline.people import add_identity, find_identity
 from pipeline.tools import Tools

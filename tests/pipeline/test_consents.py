@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlmodel import Session, col, select
 
+from audits.erasure import erase_person
 from core.clock import milliseconds
 from core.decision import from_json
 from core.errors import BadInput, Conflict, NotFound
@@ -14,7 +15,6 @@ from core.state import State
 from core.tables import Consent, Job
 from pipeline import people, run
 from pipeline.consents import Grant, Revoked, grant, resolve, revoke
-from pipeline.erasure import erase_person
 from pipeline.intake import Ask, submit
 from pipeline.review import decide, latest_ruling
 from pipeline.tools import Tools

@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy as sa
 from sqlmodel import col, select
 
+from audits.erasure import erase_person
 from core.errors import BadInput, BadPrompt, Conflict, KeyReused, NotFound, TooMany
 from core.state import CANCELLABLE, State
 from core.tables import AuditEvent, Job, Partner, Upload
 from pipeline import people
-from pipeline.erasure import erase_person
 from pipeline.intake import MAX_REFERENCES, Ask, cancel, draft, submit, withdraw
 from pipeline.run import _claimed, _commit, _worked
 from pipeline.tools import Tools

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 from sqlmodel import Session, col, delete, select
 
-from core.blobs import Room
+from audits.holds import refuse_held, under_hold
+from core.blobs import Blobs, Room
 from core.clock import Clock, milliseconds
 from core.decision import RuleHit, from_json, to_json
 from core.errors import Conflict, NotFound
 from core.events import Event, Tag, record
 from core.state import FINAL, State
+from core.store import Store
 from core.store import job as find_job
 from core.tables import (
     Consent,
@@ -30,13 +32,37 @@ from core.tables import (
     Identity,
     Job,
     Leftover,
-    LegalHold,
     Review,
     Ruling,
     Template,
     Upload,
 )
-from pipeline.tools import Tools
+from core.vault import Vault
+
+
+class Holdings(Protocol):
+    """Where personal data are: all that an erasure has to reach."""
+
+    @property
+    def store(self) -> Store:
+        """The database."""
+        ...
+
+    @property
+    def vault(self) -> Vault:
+        """The subjects' keys."""
+        ...
+
+    @property
+    def blobs(self) -> Blobs:
+        """The files."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The time that events are given."""
+        ...
+
 
 Why = Literal["demand", "retention", "person"]
 _ROOMS: tuple[Room, ...] = ("private", "public")
@@ -49,7 +75,7 @@ def erase_person(session: Session, identity: str, *, actor: str, clock: Clock) -
     person = session.get(Identity, identity)
     if person is None or person.erased:
         raise NotFound("There is no such identity.")
-    _refuse_held(session, identity)
+    refuse_held(session, identity)
     templates = session.exec(select(Template).where(Template.identity == identity)).all()
     uploads = [upload for row in templates for upload in row.uploads]
     session.execute(delete(Template).where(col(Template.identity) == identity))
@@ -61,24 +87,24 @@ def erase_person(session: Session, identity: str, *, actor: str, clock: Clock) -
     record(session, Event(tag=Tag.SUBJECT_ERASED, actor=actor, identity=identity, facts=facts), clock)
 
 
-def erase_mentions(tools: Tools, identity: str, *, actor: str) -> list[str]:
+def erase_mentions(home: Holdings, identity: str, *, actor: str) -> list[str]:
     """Erase the words of every request that names, shows or rests on a person; those under way when they end.
 
     Each is a transaction of its own. Answers the ids of the erased ones.
     """
-    with tools.store.reading() as session:
+    with home.store.reading() as session:
         named = select(Ruling.job).where(sa.cast(col(Ruling.decision), sa.String).contains(identity))
         rests = select(ConsentUse.job).join(Consent).where(Consent.identity == identity)
         jobs = sorted({*session.exec(named), *session.exec(rests)})
-    return [job for job in jobs if _erased_or_later(tools, job, actor)]
+    return [job for job in jobs if _erased_or_later(home, job, actor)]
 
 
-def _erased_or_later(tools: Tools, job_id: str, actor: str) -> bool:
-    with tools.store.session() as session:
+def _erased_or_later(home: Holdings, job_id: str, actor: str) -> bool:
+    with home.store.session() as session:
         job = find_job(session, job_id)
         ended = State(job.state) in FINAL and not under_hold(session, job.id, job.partner)
         if ended:
-            erase_request(session, job_id, actor=actor, why="person", clock=tools.clock)
+            erase_request(session, job_id, actor=actor, why="person", clock=home.clock)
         else:
             job.forget = True
             session.add(job)
@@ -95,7 +121,7 @@ def erase_request(session: Session, job_id: str, *, actor: str, why: Why, clock:
     session.refresh(job, with_for_update=True)
     if State(job.state) not in FINAL:
         raise Conflict(f"The request is {job.state}; it can be erased when it has ended.")
-    _refuse_held(session, job.id, job.partner)
+    refuse_held(session, job.id, job.partner)
     if job.erased_ms is not None:
         return
     now_ms = milliseconds(clock.now())
@@ -134,43 +160,41 @@ def clear_files(session: Session, job: Job, now_ms: int) -> int:
 
 def drop_uploads(session: Session, uploads: Iterable[str]) -> int:
     """Delete uploads that no request still needs, and answer how many files that gives up."""
-    files = []
-    for name in sorted(set(uploads)):
-        row = session.get(Upload, name)
-        if row is not None and not _needed(session, name):
-            files += [blob for blob in (row.blob, row.original) if blob]
-            session.delete(row)
+    rows = [session.get(Upload, name) for name in sorted(set(uploads))]
+    return sum(drop_upload(session, row) for row in rows if row is not None and not _needed(session, row.id))
+
+
+def drop_upload(session: Session, row: Upload) -> int:
+    """Delete one upload and answer how many files that gives up."""
+    files = [blob for blob in (row.blob, row.original) if blob]
     session.add_all(Leftover(kind="private", name=blob) for blob in files)
+    session.delete(row)
     return len(files)
 
 
-def under_hold(session: Session, *subjects: str) -> bool:
-    """Tell whether a legal hold keeps any of these."""
-    held = select(LegalHold.name).where(col(LegalHold.subject).in_(subjects))
-    return session.exec(held.limit(1)).first() is not None
-
-
-def finish(tools: Tools) -> int:
-    """Destroy what committed erasures left to destroy, and answer how much that was.
+def finish(home: Holdings) -> bool:
+    """Destroy what committed erasures left to destroy, and answer whether nothing is left.
 
     A crash at any point, or a reader that keeps old pages alive, leaves the leftovers written down; another
     call does all of it again, which is harmless.
     """
-    with tools.store.reading() as session:
-        rows = session.exec(select(Leftover).order_by(col(Leftover.id)).limit(_BATCH)).all()
-    if not rows:
-        return 0
-    keys = [row.name for row in rows if row.kind == "key"]
-    clean = tools.vault.destroy(keys)
-    for room in _ROOMS:
-        for name in (row.name for row in rows if row.kind == room):
-            tools.blobs.remove(room, name)
-    clean = tools.store.scrub(*_TOUCHED) and clean
-    if clean:
-        with tools.store.session() as session:
+    while rows := _leftovers(home):
+        keys = [row.name for row in rows if row.kind == "key"]
+        clean = home.vault.destroy(keys)
+        for room in _ROOMS:
+            for name in (row.name for row in rows if row.kind == room):
+                home.blobs.remove(room, name)
+        if not (home.store.scrub(*_TOUCHED) and clean):
+            return False
+        with home.store.session() as session:
             session.execute(delete(Leftover).where(col(Leftover.id).in_([row.id for row in rows])))
             session.commit()
-    return len(rows)
+    return True
+
+
+def _leftovers(home: Holdings) -> list[Leftover]:
+    with home.store.reading() as session:
+        return list(session.exec(select(Leftover).order_by(col(Leftover.id)).limit(_BATCH)))
 
 
 def bare(body: dict[str, Any]) -> dict[str, Any]:
@@ -194,8 +218,3 @@ def _needed(session: Session, upload: str) -> bool:
     asks = sa.cast(col(Job.ask), sa.String).contains(upload)
     other = select(Job.id).where(asks, col(Job.erased_ms).is_(None)).limit(1)
     return session.exec(other).first() is not None
-
-
-def _refuse_held(session: Session, *subjects: str) -> None:
-    if under_hold(session, *subjects):
-        raise Conflict("A legal hold keeps this; it can be erased when the hold is lifted.")

@@ -45,6 +45,7 @@ def test_messages_are_json_and_acknowledged_early(monkeypatch: pytest.MonkeyPatc
     assert {entry["task"] for entry in found["beat_schedule"].values()} == {
         "greenlight.relay",
         "greenlight.sweep",
+        "greenlight.retention",
     }
 
 

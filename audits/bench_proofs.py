@@ -1,7 +1,7 @@
 """What a big log costs an auditor: the full check, an inclusion proof from the tiles, its offline check.
 
-Its checkpoint has the two signatures of a log (Ed25519 and ML-DSA-44) and an Ed25519 cosignature; all three
-are checked, each time.
+Its checkpoint has the two signatures of a log (Ed25519 and ML-DSA-44) and a witness's ML-DSA-44 cosignature;
+all three are checked, each time.
 
 `python -m audits.bench_proofs [ENTRIES [WORKERS]]` builds a log of 10,000,000 deterministic entries of 150 to
 500 bytes in a temporary folder (4 GB), then measures. Times are this machine's; memory is not.
@@ -23,7 +23,6 @@ from pathlib import Path
 
 from audits.log.check import check
 from audits.log.format import (
-    COSIGNATURE,
     ML_DSA_44,
     TILE_WIDTH,
     Checkpoint,
@@ -42,7 +41,7 @@ ENTRIES = 10_000_000
 PROOFS = 2_000
 _ORIGIN = "bench.invalid/log"
 _KEY = LogKey(SigningKey(_ORIGIN, bytes(32)), SigningKey(_ORIGIN, bytes(32), ML_DSA_44))
-_WITNESS = SigningKey("bench.invalid/witness", bytes(range(32)), COSIGNATURE)
+_WITNESS = SigningKey("bench.invalid/witness", bytes(range(32)), ML_DSA_44)
 _TRUST = Policy(_KEY.vkeys, (_WITNESS.vkey,), 1)
 _NOW_S = 1_700_000_000
 _PART = TILE_WIDTH * TILE_WIDTH

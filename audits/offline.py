@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 WIDTH = 256
 MAX_LEAF, MAX_NOTE, MAX_LINE, MAX_PROOF = 65_535, 1_000_000, 100_000, 1_200_000
-MAX_MEMBERS, MAX_RATIO = 2_000_000, 200
+MAX_MEMBERS, MAX_RATIO, MAX_SHOWN = 2_000_000, 200, 20
 KINDS = {1: 32, 4: 32, 6: 1312}  # signature type: bytes of its public key
 _NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,4}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -534,8 +534,10 @@ def told(value: dict[str, Any]) -> str:
         f"The log is {value['log']}, of {value['size']} entries; signed by {', '.join(value['signed_by'])}."
     ]
     if value["kind"] == "bundle":
+        listed = [f"  {name}" for name in value["covered"][:MAX_SHOWN]]
         also += [
-            f"The log itself vouches for {name}: its digest stands in an event." for name in value["covered"]
+            f"The log vouches for {len(value['covered'])} papers, whose digests stand in events:",
+            *listed,
         ]
         also.append("It does not vouch for the other papers: they are the operator's own account.")
     return "\n".join([lines[value["kind"]], *also])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -11,14 +11,15 @@ import typer
 
 from api.cli import local
 from api.cli.show import Exit, Json, answer, told
-from audits.bundle import VERIFIER, write_bundle
+from audits.bundle import VERIFIER
+from audits.filters import Filter, make_filter
+from audits.index import catch_up
 from audits.log.check import check as check_log
 from audits.log.format import Checkpoint, Verifier, open_checkpoint, parse_verifier_key
 from audits.log.proof import SUFFIX, Proof
-from audits.log.signing import LogKey
 from audits.log.trust import parse_policy
-from audits.log.writer import log_key
 from core.errors import BadInput
+from pipeline.dossier import bundled, note_bundle
 from pipeline.proofs import decided, end_of, proof_of, prove_entry
 from pipeline.tools import Tools
 
@@ -105,7 +106,7 @@ def _trusted(log: Path | None, vkey: str | None, policy: Path | None) -> tuple[P
         raise BadInput("Give --log together with --vkey or --policy.")
     if log is None:
         tools = local.open_tools()
-        return folder_of(tools), tools.trust
+        return tools.settings.data_dir / "log", tools.trust
     if policy is None:
         return log, parse_verifier_key(str(vkey))
     return log, parse_policy(local.existing(policy).read_text(encoding="utf-8"))
@@ -116,19 +117,38 @@ def _seen(path: Path, trust: Verifier) -> Checkpoint:
 
 
 def bundle(
-    clip: Annotated[str, typer.Argument(help="Request id.")],
-    out: Annotated[Path, typer.Option("-o", "--out", help="ZIP file to write.")],
+    clips: Annotated[list[str] | None, typer.Argument(help="Request ids.")] = None,
+    out: Annotated[Path, typer.Option("-o", "--out", help="ZIP file to write.")] = Path("evidence.zip"),
+    case: Annotated[str, typer.Option(help="Name of a case of several requests.")] = "",
+    partner: Annotated[str | None, typer.Option(help="Partner id, with --month.")] = None,
+    month: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m"], help="Month (UTC), with --partner.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the evidence of one request: events, proofs, receipt, decisions, and a page to read."""
+    """Write the evidence of a request, of a case or of a partner's month into one archive; it is logged."""
     with told():
+        wanted, title = _asked_for(clips or [], case, partner, month)
         tools = local.open_tools()
         tools.integrate()
-        account = local.account(tools, local.look(tools, clip))
-        papers = {f"{name}.json": json.dumps(value, indent=2).encode() for name, value in account.items()}
-        with tools.store.reading() as session:
-            count = write_bundle(session, folder_of(tools), key_of(tools).vkey, clip, out, papers=papers)
-    answer({"out": str(out), "events": count}, f"{out}: {count} events", as_json=as_json)
+        catch_up(tools.store)
+        note_bundle(tools, wanted)
+        made = bundled(tools, wanted, title, out)
+    value = {"out": str(out), "events": made.events, "clips": made.clips, "size": made.size}
+    answer(value, f"{out}: {made.events} events of {made.clips} requests", as_json=as_json)
+
+
+def _asked_for(
+    clips: list[str], case: str, partner: str | None, month: datetime | None
+) -> tuple[Filter, str]:
+    if (partner is None) != (month is None) or bool(clips) == (partner is not None):
+        raise BadInput("Give the ids of requests, or --partner together with --month.")
+    if partner is not None and month is not None:
+        until = month.replace(year=month.year + month.month // 12, month=month.month % 12 + 1)
+        return make_filter({"partner": [partner]}, since=month, until=until), f"{partner}, {month:%Y-%m}"
+    if len(clips) > 1 and not case:
+        raise BadInput("Several requests are a case: name it with --case.")
+    return make_filter({"job": clips}), case or clips[0]
 
 
 def verifier(
@@ -138,13 +158,3 @@ def verifier(
     """Write the verifier for strangers: one Python file that needs nothing of ours (`python3 -I verify.py`)."""
     out.write_bytes(VERIFIER.read_bytes())
     answer({"out": str(out)}, f"{out}: run it with python3 -I {out} --help", as_json=as_json)
-
-
-def folder_of(tools: Tools) -> Path:
-    """Say where the public files of this installation's log are."""
-    return tools.settings.data_dir / "log"
-
-
-def key_of(tools: Tools) -> LogKey:
-    """Open the keys of this installation's log."""
-    return log_key(tools.settings.data_dir / "keys" / "log", tools.settings.log_origin)

@@ -6,7 +6,6 @@ is believed for no other reason than that its hash is in the log.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -17,7 +16,6 @@ from audits.log.format import (
     MAX_NOTE,
     TILE_WIDTH,
     Checkpoint,
-    Tile,
     Verifier,
     decode64,
     encode64,
@@ -74,35 +72,36 @@ def parse_proof(text: str) -> Proof:
     return Proof(index, tuple(decode64(line, HASH_SIZE) for line in lines[1:]), note, leaf or b"")
 
 
-def prove(folder: Path, verifier: Verifier, index: int) -> Proof:
-    """Build the proof of an entry from the public files alone.
+class Prover:
+    """Builds proofs against one and the same checkpoint, from the public files alone."""
 
-    Raises Conflict while no checkpoint covers it, LogCorrupt unless it holds for the entry that is public.
-    """
-    return next(prove_each(folder, verifier, [index]))
+    def __init__(self, folder: Path, verifier: Verifier) -> None:
+        self.head, self.note = read_checkpoint(folder, verifier)
+        read = partial(read_tile, folder)
+        # A path crosses a few tiles a level; of the bundles, which may be large, only the last is kept.
+        self._roots = over_tiles(self.head.size, lru_cache(64)(read))
+        self._bundle = lru_cache(1)(read)
 
+    def prove(self, index: int) -> Proof:
+        """Build the proof of an entry; quickest in the log's order.
 
-def prove_each(folder: Path, verifier: Verifier, indexes: Iterable[int]) -> Iterator[Proof]:
-    """Build the proofs of several entries against one and the same checkpoint, best in the log's order."""
-    head, note = read_checkpoint(folder, verifier)
-    read = partial(read_tile, folder)
-    # A path crosses a few tiles a level; of the bundles, which may be large, only the last is kept.
-    roots = over_tiles(head.size, lru_cache(64)(read))
-    bundle = lru_cache(1)(read)
-    for index in indexes:
-        if index >= head.size:
+        Raises Conflict while no checkpoint covers it, LogCorrupt unless it holds for the entry that is public.
+        """
+        if index >= self.head.size:
             raise Conflict(
-                f"Entry {index} is not covered by a checkpoint yet: the log has {head.size} entries. "
+                f"Entry {index} is not covered by a checkpoint yet: the log has {self.head.size} entries. "
                 "Ask again in a few seconds."
             )
-        path = inclusion_proof(index, head.size, roots)
-        leaf = bundle(_bundle_of(head.size, index))[index % TILE_WIDTH]
-        verify_inclusion(index, head.size, leaf_hash(leaf), path, head.root)
-        yield Proof(index, tuple(path), note, leaf)
+        path = inclusion_proof(index, self.head.size, self._roots)
+        tile = replace(tile_at(self.head.size, 0, index // TILE_WIDTH), level=None)
+        leaf = self._bundle(tile)[index % TILE_WIDTH]
+        verify_inclusion(index, self.head.size, leaf_hash(leaf), path, self.head.root)
+        return Proof(index, tuple(path), self.note, leaf)
 
 
-def _bundle_of(size: int, index: int) -> Tile:
-    return replace(tile_at(size, 0, index // TILE_WIDTH), level=None)
+def prove(folder: Path, verifier: Verifier, index: int) -> Proof:
+    """Build the proof of one entry against the newest checkpoint, as `Prover.prove` does."""
+    return Prover(folder, verifier).prove(index)
 
 
 def verify_proof(text: str, leaf: bytes | None, verifier: Verifier) -> Checkpoint:

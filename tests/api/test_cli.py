@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,13 @@ def test_a_refused_request_says_why_is_logged_and_can_be_proven(run: Any, tmp_pa
     assert [path.suffix for path in (tmp_path / "proofs").iterdir()] == [".tlog-proof"]
     assert run("audit", "verifier", "-o", tmp_path / "verify.py").exit_code == 0
     assert "--policy" in (tmp_path / "verify.py").read_text()
-    assert run("audit", "bundle", clip, "-o", tmp_path / "case.zip").exit_code == 0
+    made = answer(run("audit", "bundle", clip, "-o", tmp_path / "case.zip", "--json"))
+    assert (made["events"], made["clips"]) == (3, 1)
+    month = ("--partner", "local", "--month", f"{datetime.now(UTC):%Y-%m}")
+    assert answer(run("audit", "bundle", *month, "-o", tmp_path / "month.zip", "--json"))["events"] >= 3
+    for words in ([], [clip, clip], month[:2], [clip, *month], ["clip_none"]):
+        assert run("audit", "bundle", *words, "-o", tmp_path / "no.zip").exit_code == 2
+    assert not (tmp_path / "no.zip").exists()
     assert run("audit", "check").exit_code == 0
     assert answer(run("policy", "backtest", "--json"))["changed"] == 0
     assert answer(run("policy", "diff", "--json")) == []

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,14 +36,14 @@ class Log:
         """What a reader of this log is to believe."""
         return self.quorum.policy(self.key)
 
-    def happen(self, count: int, **columns: str) -> list[int]:
+    def happen(self, count: int, facts: dict[str, Any] | None = None, **columns: str) -> list[int]:
         """Commit `count` events in one transaction and return their ids.
 
         They are of schema version 1, which declares no facts: what the log does with bytes is tested here.
         """
         at_ms = milliseconds(self.clock.now())
         columns = {"tag": Tag.CLIP_RELEASED.value, "actor": "system"} | columns
-        leaves = [render(Leaf(v=1, at_ms=at_ms, facts={"n": n}, **columns)) for n in range(count)]
+        leaves = [render(Leaf(v=1, at_ms=at_ms, facts=facts or {"n": n}, **columns)) for n in range(count)]
         with self.store.session() as session:
             rows = [AuditEvent(at_ms=at_ms, leaf=leaf, **columns) for leaf in leaves]
             session.add_all(rows)

@@ -21,6 +21,7 @@ from core.events import Event, Tag, record
 from core.state import State
 from core.store import job as find_job
 from core.tables import Identity, Job, Review, Reviewer
+from pipeline import appeals
 from pipeline.evidence import MAX_SECONDS, frame_png, voice_wav
 from pipeline.proofs import decided, decision, proof_of
 from pipeline.receipt import explanation
@@ -166,8 +167,10 @@ def _clip_page(
         record(session, event, tools.clock)
         session.commit()
         proofs = decided(session, job_id)
+        appeal = appeals.words(session, job_id, tools.vault)
     shown |= {
         "job": job,
+        "appeal": appeal,
         "proofs": proofs,
         "decisions": explained["decisions"],
         "names": names,

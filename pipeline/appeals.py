@@ -6,8 +6,8 @@ from sqlmodel import Session, col, select
 
 from core.clock import Clock, milliseconds
 from core.decision import Decision, from_json
-from core.errors import BadInput, Conflict
-from core.events import Event, Tag, record
+from core.errors import BadInput, Conflict, KeyMissing
+from core.events import Event, Tag, opened, record
 from core.state import State
 from core.store import move
 from core.tables import AuditEvent, Job
@@ -47,10 +47,20 @@ def appeal(session: Session, job: Job, *, actor: str, reason: str, clock: Clock,
     return job
 
 
-def appealed(session: Session, job_id: str) -> bool:
-    """Tell whether a request was appealed before."""
-    wanted = select(AuditEvent.id).where(col(AuditEvent.job) == job_id, AuditEvent.tag == Tag.CLIP_APPEALED)
-    return session.exec(wanted.limit(1)).first() is not None
+def words(session: Session, job_id: str, vault: Vault) -> str | None:
+    """Give what the caller wrote in their appeal; None without one, or when it was erased."""
+    event = _appeal(session, job_id)
+    if event is None:
+        return None
+    try:
+        return str(opened(event, vault)["reason"])
+    except KeyMissing:
+        return None
+
+
+def _appeal(session: Session, job_id: str) -> AuditEvent | None:
+    wanted = select(AuditEvent).where(col(AuditEvent.job) == job_id, AuditEvent.tag == Tag.CLIP_APPEALED)
+    return session.exec(wanted.limit(1)).first()
 
 
 def _check(session: Session, job: Job, decision: Decision) -> None:
@@ -60,5 +70,5 @@ def _check(session: Session, job: Job, decision: Decision) -> None:
         raise Conflict("This decision is final.")
     if job.erased_ms is not None:
         raise Conflict("This request was erased; there is nothing left to decide on.")
-    if appealed(session, job.id):
+    if _appeal(session, job.id) is not None:
         raise Conflict("This request was appealed before; the decision stands.")

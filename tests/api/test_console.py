@@ -253,6 +253,20 @@ def test_the_page_of_a_clip_shows_the_evidence_and_looking_is_logged(staffed: Wo
     assert [(event.actor, event.job) for event in seen] == [("reviewer:ann", job.id)]
 
 
+def test_reviewers_read_what_the_caller_wrote_in_an_appeal(staffed: World) -> None:
+    job, why = staffed.refused(), "It is <b>our</b> own script."
+    sign_in(staffed)
+    assert "Appeal of the caller" not in staffed.client.get(f"/console/clips/{job}").text
+    appealed = staffed.client.post(
+        f"/v1/generations/{job}/appeal", json={"reason": why}, headers=staffed.acme
+    )
+    assert (appealed.status_code, appealed.json()["state"]) == (200, State.HELD)
+    page = staffed.client.get(f"/console/clips/{job}").text
+    assert "It is &lt;b&gt;our&lt;/b&gt; own script." in page
+    staffed.tools.vault.destroy([job])
+    assert "own script" not in staffed.client.get(f"/console/clips/{job}").text
+
+
 def test_the_frame_has_the_box_in_it(staffed: World) -> None:
     job = held(staffed, matches=[match("person_x"), match("person_y", frame=3)])
     sign_in(staffed)

@@ -19,6 +19,7 @@ from core.store import open_store
 from core.vault import Vault, secret_file
 from generation.engines import open_engine
 from pipeline import people
+from pipeline.finder import Finder
 from pipeline.keyring import Keyring, first_keys
 from pipeline.ledger import open_ledger
 from pipeline.records import prover
@@ -48,6 +49,7 @@ def assemble(settings: Settings) -> Tools:
         ring=ring,
         tsa_roots_pem=tsa_roots,
         store=store,
+        finder=Finder(store),
         prove=prover(ledger.folder, ledger.policy),
         cage=sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds),
     )

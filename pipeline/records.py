@@ -15,9 +15,15 @@ from audits.log.writer import index_of
 from core.clock import iso
 from core.state import State
 from core.store import Store
-from core.tables import Job, Manifest
+from core.tables import Fingerprint, Job, Manifest
 from pipeline import credentials
-from provenance.verdict import LogProof, Record
+from pipeline.finder import Finder
+from provenance.fingerprint import audio, video
+from provenance.fingerprint.audio import AudioPrint
+from provenance.fingerprint.video import VideoPrint
+from provenance.readings import LogProof, Record
+
+_CANDIDATES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class Books:
     """
 
     store: Store
+    finder: Finder
     releasing: str = ""
 
     def by_payload(self, payload: int) -> Record | None:
@@ -38,6 +45,16 @@ class Books:
     def by_label(self, label: str) -> Record | None:
         """Find the record a manifest names."""
         return self._found(col(Manifest.label) == label)
+
+    def by_content(self, seen: VideoPrint | None, heard: AudioPrint | None) -> Record | None:
+        """Find the release whose picture, or else whose sound, is most like this, among tracks made here."""
+        for track, print_, find in (("video", seen, self.finder.pictures), ("audio", heard, self.finder.sounds)):
+            alike = find(print_, _CANDIDATES) if print_ is not None and print_.speaks else []
+            for one in alike:
+                record = self._found(col(Job.id) == one.credential.job)
+                if record is not None and track in record.made:
+                    return record
+        return None
 
     def _found(self, condition: ColumnElement[bool]) -> Record | None:
         with self.store.reading() as session:
@@ -52,6 +69,8 @@ class Books:
 
 def _record(session: Session, manifest: Manifest, job: Job) -> Record:
     marks = job.got["marks"]
+    kept = select(Fingerprint.alg, Fingerprint.data).where(col(Fingerprint.job) == job.id)
+    prints: dict[str, bytes] = dict(session.exec(kept).all())
     return Record(
         id=job.id,
         payload=int(job.payload, 16),
@@ -63,6 +82,9 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
         audio=marks["audio"],
         log_index=index_of(session, job.record_event) if job.record_event else None,
         digest=job.got["signed_sha256"],
+        made=("audio",) if job.kind == "soundtrack" else ("video", "audio"),
+        video_print=video.decode(prints[video.ALG]) if video.ALG in prints else None,
+        audio_print=audio.decode(prints[audio.ALG]) if audio.ALG in prints else None,
     )
 
 

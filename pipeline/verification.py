@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from core.errors import BadMedia
 from core.media import sandbox
 from core.store import Store
 from pipeline.keyring import Keyring
+from pipeline.finder import Finder
 from pipeline.records import Books
+from provenance.manifest import ManifestReading
 from provenance.marks import MarkKey
-from provenance.verdict import Examination, LogProof
+from provenance.readings import Examination, LogProof, Perception
 from provenance.verify import Report, conclude, examine, verify
 
 _EXAMINATION = TypeAdapter(Examination)
@@ -27,12 +31,13 @@ class Verifier:
     ring: Keyring
     tsa_roots_pem: str
     store: Store
+    finder: Finder
     prove: Callable[[int], LogProof]
     cage: sandbox.Cage
 
     def own(self, path: Path, job_id: str) -> Report:
         """Verify a finished file of ours whose release is being decided."""
-        books = Books(self.store, releasing=job_id)
+        books = Books(self.store, self.finder, releasing=job_id)
         return verify(
             path,
             roots_pem=self.ring.roots_pem(),
@@ -43,17 +48,34 @@ class Verifier:
         )
 
     def untrusted(self, path: Path) -> Report:
-        """Verify a stranger's file: its bytes are read in a child process, our books stay here."""
+        """Verify a stranger's file: its bytes are read in a child process, our books stay here.
+
+        Whatever the file does to its reader ends in a verdict. Raises `BadMedia` when there is no file, and
+        `TimedOut` when reading took too long, which says nothing about the file.
+        """
+        if not path.is_file():
+            raise BadMedia("The file is not there.")
+        start = time.perf_counter()
+        found = self._examined(path)
+        elapsed = time.perf_counter() - start
+        return conclude(found, Books(self.store, self.finder), self.prove, elapsed=elapsed)
+
+    def _examined(self, path: Path) -> Examination:
         arguments = {
             "path": str(path.resolve()),
             "roots_pem": self.ring.roots_pem(),
             "tsa_roots_pem": self.tsa_roots_pem,
             "keys": [[key.id, key.secret.hex()] for key in self.ring.detecting()],
         }
-        found = sandbox.run(
-            "pipeline.verification:examined", arguments, cage=self.cage, readable=[path.resolve()]
-        )
-        return conclude(_EXAMINATION.validate_python(found), Books(self.store), self.prove)
+        try:
+            found = sandbox.run(
+                "pipeline.verification:examined", arguments, cage=self.cage, readable=[path.resolve()]
+            )
+            return _EXAMINATION.validate_python(found)
+        except (BadMedia, ValidationError) as error:
+            # The only untrusted thing in the child was the file.
+            why = error.message if isinstance(error, BadMedia) else "The reader did not answer as it must."
+            return _unreadable(why)
 
 
 def examined(path: str, roots_pem: str, tsa_roots_pem: str, keys: list[list[str]]) -> dict[str, Any]:
@@ -63,6 +85,11 @@ def examined(path: str, roots_pem: str, tsa_roots_pem: str, keys: list[list[str]
         examine(Path(path), roots_pem=roots_pem, tsa_roots_pem=tsa_roots_pem, mark_keys=marks), mode="json"
     )
     return dict(found)
+
+
+def _unreadable(why: str) -> Examination:
+    broken = ManifestReading(state="malformed", failures=("reader.failed",))
+    return Examination(digest="", manifest=broken, media=Perception(media=True, trouble=why, seconds=None))
 
 
 def report_json(report: Report) -> dict[str, Any]:

@@ -5,27 +5,26 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import islice, takewhile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from core.errors import BadMedia, GreenlightError, LogCorrupt
-from core.media.clip import AudioTrack, Frame, VideoTrack
-from core.media.probe import MediaLimits, demuxer, probe
-from core.media.read import frames, sound
+from core.errors import BadInput, BadMedia, GreenlightError, LogCorrupt
+from core.media.probe import MediaLimits
+from provenance.fingerprint import Match
+from provenance.fingerprint import audio as audio_print
+from provenance.fingerprint import video as video_print
+from provenance.fingerprint.audio import AudioPrint
+from provenance.fingerprint.video import VideoPrint
 from provenance.manifest import read
-from provenance.marks import MarkKey, MarkReading, audio, video
-from provenance.verdict import Examination, LogProof, Readings, Record, Verdict, judge
-
-PICTURE_SECONDS = 16.0
-SOUND_SECONDS = 45
-_LOOKS_PER_SECOND = 8
-_UNTRUSTED = MediaLimits()
+from provenance.marks import MarkKey, MarkReading
+from provenance.perceive import UNTRUSTED, perceive
+from provenance.readings import Examination, LogProof, Readings, Record
+from provenance.report import layers, segments
+from provenance.verdict import Verdict, judge
 
 Prove = Callable[[int], LogProof]
 """Prove a log entry by its index; raises a `GreenlightError` when the log cannot be asked."""
@@ -42,12 +41,16 @@ class Records(Protocol):
         """Find a release by the label of its active manifest."""
         ...
 
+    def by_content(self, seen: VideoPrint | None, heard: AudioPrint | None) -> Record | None:
+        """Find the release whose tracks look or sound most like these, if any are alike."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """The verdict, why, and what each layer said; `dataclasses.asdict` of it is the public JSON.
 
-    `segments` are spans in seconds of a track in which the mark was or was not seen.
+    `segments` are spans in seconds of a track, and what one technique found there.
     """
 
     verdict: Verdict
@@ -78,28 +81,14 @@ def examine(
     roots_pem: str,
     tsa_roots_pem: str = "",
     mark_keys: Sequence[MarkKey],
-    limits: MediaLimits = _UNTRUSTED,
+    limits: MediaLimits = UNTRUSTED,
 ) -> Examination:
-    """Read manifest and marks of an untrusted file, at most 16 s of picture and 45 s of sound.
+    """Read manifest, marks and fingerprints of an untrusted file.
 
-    Needs no database, returns a value that can be pickled, and never raises for what the file contains.
+    Needs no database, returns a value that can be written as JSON, and never raises for what the file contains.
     """
-    manifest = read(path, roots_pem, tsa_roots_pem=tsa_roots_pem)
-    try:
-        clip = probe(path, limits)
-        seen = _look(path, clip.video, mark_keys) if clip.video else None
-        heard = _listen(path, clip.audio, mark_keys) if clip.audio else None
-    except BadMedia as error:
-        return Examination(
-            media=_is_ours_to_decode(path),
-            trouble=error.message,
-            seconds=None,
-            manifest=manifest,
-            video=None,
-            audio=None,
-        )
     return Examination(
-        media=True, trouble=None, seconds=clip.seconds, manifest=manifest, video=seen, audio=heard
+        digest=_digest(path), manifest=read(path, roots_pem, tsa_roots_pem=tsa_roots_pem), media=perceive(path, mark_keys, limits)
     )
 
 
@@ -108,47 +97,82 @@ def conclude(
 ) -> Report:
     """Look up what an examination found and judge it; `elapsed` are the seconds that it took."""
     start = time.perf_counter()
-    label = examination.manifest.label
-    named = records.by_label(label) if label else None
-    seen, heard = (_by_mark(mark, records) for mark in (examination.video, examination.audio))
-    proof = _proof(named or seen or heard, prove)
-    readings = Readings(file=examination, by_label=named, by_video=seen, by_audio=heard, log=proof)
+    readings = _looked_up(examination, records, prove)
     verdict, reasons = judge(readings)
     return Report(
         verdict=verdict,
         reasons=reasons,
-        layers=_layers(readings),
-        segments=tuple(_segments(examination)),
+        layers=layers(readings),
+        segments=tuple(segments(readings)),
         elapsed_s=round(elapsed + time.perf_counter() - start, 3),
     )
 
 
-def _is_ours_to_decode(path: Path) -> bool:
+def _digest(path: Path) -> str:
     try:
-        demuxer(path)
-    except BadMedia:
-        return False
-    return True
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BadMedia(f"The file cannot be opened: {error.strerror}") from error
 
 
-def _look(path: Path, track: VideoTrack, keys: Sequence[MarkKey]) -> MarkReading:
-    step = max(1, int(track.fps / _LOOKS_PER_SECOND))  # frames between are decoded but not converted
-    decoded = frames(path, lambda index: index % step == 0)
-    return video.detect(takewhile(_within_reach, decoded), keys)
-
-
-def _within_reach(frame: Frame) -> bool:
-    return frame.time < PICTURE_SECONDS
-
-
-def _listen(path: Path, track: AudioTrack, keys: Sequence[MarkKey]) -> MarkReading:
-    blocks = list(islice(sound(path), SOUND_SECONDS))  # each about a second
-    samples = np.concatenate(blocks) if blocks else np.zeros((0, track.channels), np.float32)
-    return audio.detect(samples, track.rate, keys)
+def _looked_up(file: Examination, records: Records, prove: Prove | None) -> Readings:
+    label = file.manifest.content_label or file.manifest.label  # a later time stamp gives the file a new one
+    found = Readings(
+        file=file,
+        by_label=records.by_label(label) if label else None,
+        by_video=_by_mark(file.media.video, records),
+        by_audio=_by_mark(file.media.audio, records),
+    )
+    found = _by_content(_compared(found), records)
+    return replace(found, log=_proof(found.record, prove))
 
 
 def _by_mark(mark: MarkReading | None, records: Records) -> Record | None:
     return records.by_payload(mark.payload) if mark is not None and mark.payload is not None else None
+
+
+def _by_content(found: Readings, records: Records) -> Readings:
+    """Ask the index of fingerprints where nothing else leads to a record, or where that has other content."""
+    if found.record is not None and "other" not in found.kin.values():
+        return found
+    video, audio = _prints(found.file)
+    alike = records.by_content(video, audio) if video or audio else None
+    if alike is None:
+        return found
+    named = found.record is not None
+    found = replace(found, by_content=alike)
+    return found if named else _compared(found)
+
+
+def _compared(found: Readings) -> Readings:
+    record = found.record
+    if record is None:
+        return found
+    video, audio = _prints(found.file)
+    return replace(found, video_match=_seen(video, record), audio_match=_heard(audio, record))
+
+
+def _seen(shown: VideoPrint | None, record: Record) -> Match | None:
+    if shown is None or record.video_print is None or not (shown.speaks and record.video_print.speaks):
+        return None
+    return video_print.similarity(shown, record.video_print)
+
+
+def _heard(played: AudioPrint | None, record: Record) -> Match | None:
+    if played is None or record.audio_print is None or not (played.speaks and record.audio_print.speaks):
+        return None
+    return audio_print.similarity(played, record.audio_print)
+
+
+def _prints(file: Examination) -> tuple[VideoPrint | None, AudioPrint | None]:
+    """Decode the fingerprints, which may come from a child that was taken over."""
+    try:
+        video = video_print.decode(bytes.fromhex(file.media.video_print)) if file.media.video_print else None
+        audio = audio_print.decode(bytes.fromhex(file.media.audio_print)) if file.media.audio_print else None
+    except (BadInput, ValueError):
+        return None, None
+    return video, audio
 
 
 def _proof(record: Record | None, prove: Prove | None) -> LogProof | None:
@@ -160,43 +184,3 @@ def _proof(record: Record | None, prove: Prove | None) -> LogProof | None:
         return LogProof(included=False, index=record.log_index, size=0, checkpoint="")
     except GreenlightError:
         return None
-
-
-def _layers(readings: Readings) -> dict[str, Any]:
-    file, record = readings.file, readings.record
-    manifest = asdict(file.manifest)
-    del manifest["json"]
-    manifest["soft_bindings"] = [
-        {"alg": alg, "payload": _hex(payload)} for alg, payload in file.manifest.soft_bindings
-    ]
-    return {
-        "manifest": manifest,
-        "video_mark": _mark(file.video),
-        "audio_mark": _mark(file.audio),
-        "record": record
-        and {"id": record.id, "released_at": record.released_at, "withdrawn": record.withdrawn},
-        "log": readings.log and asdict(readings.log),
-    }
-
-
-def _mark(mark: MarkReading | None) -> dict[str, Any] | None:
-    if mark is None:
-        return None
-    return {
-        "found": mark.found,
-        "payload": _hex(mark.payload),
-        "p_false": mark.p_false,
-        "key_id": mark.key_id,
-        "geometry": mark.geometry,
-    }
-
-
-def _hex(payload: int | None) -> str | None:
-    return None if payload is None else f"{payload:016x}"
-
-
-def _segments(file: Examination) -> Iterator[dict[str, Any]]:
-    for mark in filter(None, (file.video, file.audio)):
-        for span in mark.segments:
-            finding = "mark" if span.found else "no mark"
-            yield {"track": mark.track, "start": span.start, "end": span.end, "finding": finding}

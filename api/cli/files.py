@@ -74,6 +74,8 @@ def report_text(report: dict[str, Any]) -> str:
                 else "not found"
             )
             lines.append(f"  {title}: {said}")
+    if layers["fingerprint"]:
+        lines.append(f"  fingerprint: similarity {layers['fingerprint']['score']:.2f}")
     if layers["record"]:
         lines.append(f"  record: {layers['record']['id']}, released {layers['record']['released_at']}")
     if layers["log"]:

@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
 from audits.preemptive.log_tamper import log_tamper
 from audits.preemptive.result import Row, SuiteResult
@@ -37,7 +38,7 @@ class Suite(Protocol):
         ...
 
 
-SUITES: Mapping[str, Suite] = {"log-tamper": log_tamper, "labels": labels}
+SUITES: Mapping[str, Suite] = {"log-tamper": log_tamper, "labels": labels, "fuzz": fuzz}
 
 
 def run(

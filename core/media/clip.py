@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 Picture = npt.NDArray[np.uint8]
 """One frame, (height, width, 3), uint8, R'G'B', full range."""
+Luma = npt.NDArray[np.uint8]
+"""The brightness of one frame, (height, width), uint8, in the range that the file uses."""
 Sound = npt.NDArray[np.float32]
 """Samples, (n, channels), float32, nominally within -1..1."""
 
@@ -68,3 +70,11 @@ class Frame:
     index: int
     time: float
     rgb: Picture
+
+
+@dataclass(frozen=True, slots=True)
+class Grey:
+    """One decoded frame without its colours: its time in seconds, its brightness."""
+
+    time: float
+    luma: Luma

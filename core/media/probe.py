@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MediaLimits:
-    """What a file may be: bytes, seconds, pixels of one frame, frames per second, streams."""
+    """What a file may be: bytes, seconds, pixels of one frame, frames per second, streams, Hz, channels."""
 
     max_bytes: int = 512 * MIB
     max_seconds: float = 60.0
@@ -27,6 +27,7 @@ class MediaLimits:
     max_fps: float = 120.0
     max_streams: int = 4
     max_rate: int = 192_000
+    max_channels: int = 8
 
 
 OURS = MediaLimits(max_bytes=16_384 * MIB, max_seconds=3600.0)
@@ -81,8 +82,8 @@ def opened(path: Path) -> Iterator[Any]:
     except av.error.FFmpegError as error:
         # Only what went wrong: the whole of the error names a path of this machine.
         raise BadMedia(f"The file cannot be read: {error.strerror}.") from error
-    except OverflowError as error:
-        raise BadMedia("The file cannot be read: a number in it is too large.") from error
+    except (OverflowError, ValueError) as error:  # of a number or a layout that no codec has
+        raise BadMedia("The file cannot be read: a number in it makes no sense.") from error
 
 
 def probe(path: Path, limits: MediaLimits = OURS) -> Clip:
@@ -134,6 +135,7 @@ def _video(container: Any, limits: MediaLimits) -> VideoTrack | None:
     if not container.streams.video:
         return None
     stream = container.streams.video[0]
+    _check_codec(stream)
     width, height = stream.codec_context.width, stream.codec_context.height
     fps = Fraction(stream.average_rate or stream.guessed_rate or 0)
     if not width or not height:
@@ -151,11 +153,21 @@ def _audio(container: Any, limits: MediaLimits) -> AudioTrack | None:
     if not container.streams.audio:
         return None
     context = container.streams.audio[0].codec_context
+    _check_codec(container.streams.audio[0])
     if not context.sample_rate or context.sample_rate > limits.max_rate:
         raise BadMedia(f"The sample rate {context.sample_rate} is not accepted.")
+    if not 0 < context.layout.nb_channels <= limits.max_channels:
+        raise BadMedia(
+            f"The sound has {context.layout.nb_channels} channels; at most {limits.max_channels} are accepted."
+        )
     return AudioTrack(
         codec=context.name, rate=context.sample_rate, channels=context.layout.nb_channels, samples=0
     )
+
+
+def _check_codec(stream: Any) -> None:
+    if stream.codec_context is None:
+        raise BadMedia(f"The {stream.type} track is of a kind that nothing here can decode.")
 
 
 @dataclass(slots=True)

@@ -11,12 +11,13 @@ import cv2
 import numpy as np
 
 from core.errors import BadMedia
-from core.media.clip import Frame, Picture, Sound
+from core.media.clip import Frame, Grey, Luma, Picture, Sound
 from core.media.probe import opened
 
 _INTRA_ONLY = {"ffv1", "mjpeg", "prores"}
 _BT601 = {5, 6}
 _FULL_RANGE = 2
+_PLANAR = {"gray", "nv12", "nv21", *(f"yuv{j}{kind}p" for j in ("", "j") for kind in (420, 422, 440, 444))}
 
 
 def frames(path: Path, want: Callable[[int], bool] | None = None) -> Iterator[Frame]:
@@ -32,6 +33,29 @@ def frames(path: Path, want: Callable[[int], bool] | None = None) -> Iterator[Fr
         fps = float(stream.average_rate or stream.guessed_rate)
         for index, frame in _numbered(container, stream, want):
             yield Frame(index, index / fps, _rgb(frame))
+
+
+def greys(path: Path, *, per_second: float) -> Iterator[Grey]:
+    """Decode the brightness of the picture track, about `per_second` frames or as many as there are.
+
+    Where there are far more, those that no other frame needs are not even decoded.
+    """
+    with opened(path) as container:
+        if not container.streams.video:
+            return
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        if float(stream.average_rate or stream.guessed_rate) > 1.5 * per_second:
+            stream.codec_context.skip_frame = "NONREF"
+        first: float | None = None
+        due = 0.0
+        for frame in container.decode(stream):
+            first = frame.time if first is None else first
+            time = (frame.time or 0.0) - (first or 0.0)
+            if time < due - 1e-6:
+                continue
+            due = max(due, time - 1 / per_second) + 1 / per_second
+            yield Grey(time, _luma(frame))
 
 
 def sound(path: Path, *, rate: int | None = None, mono: bool = False) -> Iterator[Sound]:
@@ -85,6 +109,14 @@ def _numbered(container: Any, stream: Any, want: Callable[[int], bool] | None) -
 
 def _samples(block: Any, channels: int) -> Sound:
     return np.asarray(block.to_ndarray(), np.float32).reshape(-1, channels)
+
+
+def _luma(frame: Any) -> Luma:
+    if frame.format.name not in _PLANAR:
+        return np.asarray(frame.to_ndarray(format="gray"))
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)
+    return rows[: frame.height, : frame.width].copy()  # the decoder uses the memory again
 
 
 def _rgb(frame: Any) -> Picture:

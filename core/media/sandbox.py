@@ -15,11 +15,14 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from core import errors
 from core.errors import BadMedia, GreenlightError, TimedOut
@@ -27,6 +30,7 @@ from core.errors import BadMedia, GreenlightError, TimedOut
 Kind = Literal["bubblewrap", "rlimits"]
 _ROOT = Path(__file__).resolve().parents[2]
 _MIB = 1 << 20
+_LONGEST_ANSWER = 32 * _MIB
 _SYSTEM = tuple(Path(name) for name in ("/usr", "/bin", "/lib", "/lib64"))
 
 
@@ -62,25 +66,60 @@ def run(
         {"target": target, "arguments": arguments, "cage": [cage.memory_mib, cage.seconds, cage.file_mib]}
     )
     command = [*_prefix(readable, writable), sys.executable, "-m", "core.media.sandbox"]
-    with subprocess.Popen(  # noqa: S603  # the command is ours; the untrusted part is data
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=_ROOT,
-        env={
-            "PATH": "/usr/bin:/bin",
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-            "OMP_NUM_THREADS": "2",
-        },
-        start_new_session=True,
-    ) as child:
-        try:
-            out, _ = child.communicate(request.encode(), timeout=cage.wall_seconds)
-        except subprocess.TimeoutExpired as error:
-            os.killpg(child.pid, signal.SIGKILL)
-            raise TimedOut("Reading the file took too long.") from error
+    with (
+        _written(request.encode()) as asked,
+        subprocess.Popen(  # noqa: S603  # the command is ours; the untrusted part is data
+            command,
+            stdin=asked,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=_ROOT,
+            env={
+                "PATH": "/usr/bin:/bin",
+                "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+                "OMP_NUM_THREADS": "2",
+            },
+            start_new_session=True,
+        ) as child,
+    ):
+        out = _heard(child, cage.wall_seconds)
     return _answer(out, child.returncode)
+
+
+@contextmanager
+def _written(request: bytes) -> Iterator[IO[bytes]]:
+    with tempfile.TemporaryFile() as file:
+        file.write(request)
+        file.seek(0)
+        yield file
+
+
+def _heard(child: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """Hear a child out, up to the longest answer there is: one that was taken over may talk without end."""
+    late = threading.Event()
+
+    def stop() -> None:
+        late.set()
+        _kill(child)
+
+    timer = threading.Timer(seconds, stop)
+    timer.start()
+    try:
+        assert child.stdout is not None
+        out = child.stdout.read(_LONGEST_ANSWER + 1)
+        if len(out) > _LONGEST_ANSWER:
+            _kill(child)
+        child.wait()
+    finally:
+        timer.cancel()
+    if late.is_set():
+        raise TimedOut("Reading the file took too long.")
+    return out
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    with suppress(ProcessLookupError):
+        os.killpg(child.pid, signal.SIGKILL)
 
 
 def kind() -> Kind:
@@ -115,12 +154,16 @@ def _prefix(readable: Sequence[Path], writable: Sequence[Path]) -> list[str]:
 
 def _answer(out: bytes, returncode: int) -> Any:
     try:
-        answer = json.loads(out)
-    except ValueError:
+        answer = json.loads(out, parse_constant=_no_number)
+    except (ValueError, RecursionError):
         raise BadMedia(f"Reading the file failed (the reader ended with {returncode}).") from None
     if "error" in answer:
         raise _error(answer["error"], answer["message"])
     return answer["result"]
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(name)
 
 
 def _error(name: str, message: str) -> GreenlightError:

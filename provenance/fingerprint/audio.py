@@ -35,6 +35,11 @@ class AudioPrint:
 
     words: npt.NDArray[np.uint32]
 
+    @property
+    def speaks(self) -> bool:
+        """Whether there is enough of it to compare: a second says nothing."""
+        return len(self.words) >= _LEAST
+
 
 class Printer:
     """Builds the print of one sound track, block by block, up to two minutes; `rate` in Hz."""

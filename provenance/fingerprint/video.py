@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import BadInput
-from core.media.clip import Picture
+from core.media.clip import Luma, Picture
 from provenance.fingerprint import Match, Span, pdq
 
 ALG = "org.greenlight.fingerprint.video.1"
@@ -58,6 +58,11 @@ class VideoPrint:
     words: pdq.Words
     quality: npt.NDArray[np.uint8]
 
+    @property
+    def speaks(self) -> bool:
+        """Whether there is anything in it to compare: a clip of flat frames says nothing."""
+        return bool((self.quality >= MIN_QUALITY).any())
+
     def stored(self) -> VideoPrint:
         """Give what is kept of a clip of ours: the middle of the frame, twice a second."""
         slots = np.floor(self.times * STORED_PER_SECOND + 0.01)
@@ -73,14 +78,15 @@ class Printer:
         self._times: list[float] = []
         self._pictures: list[Picture] = []
 
-    def add(self, rgb: Picture, time: float) -> None:
-        """Look at a frame, (h, w, 3) uint8, at its time in seconds; times rise."""
+    def add(self, pixels: Picture | Luma, time: float) -> None:
+        """Look at a frame, (h, w, 3) or its luma (h, w), uint8, at its time in seconds; times rise."""
         if time + 1e-6 < self._next or len(self._times) >= MAX_FRAMES:
             return
         self._next = (np.floor(time * PER_SECOND + 0.01) + 1) / PER_SECOND
-        small = cv2.resize(rgb, (_WORK, _WORK), interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(pixels, (_WORK, _WORK), interpolation=cv2.INTER_AREA), np.uint8)
         self._times.append(time)
-        self._pictures.append(np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)))
+        grey = small if small.ndim == 2 else cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        self._pictures.append(np.asarray(grey, np.uint8))
 
     def finish(self) -> VideoPrint:
         """Give the print of what was added."""

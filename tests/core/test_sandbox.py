@@ -48,6 +48,16 @@ def die() -> None:
     os.abort()
 
 
+def talk_without_end() -> None:
+    while True:
+        os.write(1, b"x" * (1 << 20))
+        os.write(3, b"x" * (1 << 20))
+
+
+def not_a_number() -> float:
+    return float("nan")
+
+
 def write_big(into: str) -> None:
     with Path(into).open("wb") as file:
         file.write(b"x" * (2 << 20))
@@ -65,6 +75,12 @@ def test_answers_and_our_own_errors_come_back() -> None:
 
 @pytest.mark.parametrize("function", ["foreign_error", "eat_memory", "die"])
 def test_a_child_that_breaks_is_bad_media(function: str) -> None:
+    with pytest.raises(BadMedia):
+        sandbox.run(f"{SELF}:{function}", {}, cage=CAGE)
+
+
+@pytest.mark.parametrize("function", ["talk_without_end", "not_a_number"])
+def test_a_child_that_was_taken_over_cannot_fill_the_memory_of_its_parent(function: str) -> None:
     with pytest.raises(BadMedia):
         sandbox.run(f"{SELF}:{function}", {}, cage=CAGE)
 

@@ -24,13 +24,13 @@ def stranger(tmp_path_factory: pytest.TempPathFactory) -> SigningKeys:
 
 @pytest.fixture(scope="session")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One second of moving gradient with noise for sound, unsigned."""
+    """One second of moving blocks with noise for sound, unsigned."""
     path = tmp_path_factory.mktemp("film") / "film.mp4"
     rng = np.random.default_rng(7)
-    ramp = np.arange(128, dtype=np.uint8)
+    blocks = np.kron(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8), np.ones((16, 16, 1), np.uint8))
     with Delivery(path, width=128, height=128, fps=Fraction(12), rate=16000, channels=1) as out:
         for index in range(12):
-            out.frame(np.stack([np.tile(ramp + index * 9, (128, 1))] * 3, axis=-1))
+            out.frame(np.roll(blocks, 2 * index, axis=1))
         out.sound((0.1 * rng.standard_normal((16000, 1))).astype(np.float32))
     return path
 

@@ -4,14 +4,21 @@ from dataclasses import replace
 from itertools import product
 from typing import get_args
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from provenance.manifest import ManifestReading
+from provenance.fingerprint import Match, Span
+from provenance.fingerprint.audio import AudioPrint
+from provenance.fingerprint.video import VideoPrint
+from provenance.manifest import IngredientReading, ManifestReading
 from provenance.marks import MarkReading, Segment
-from provenance.verdict import Examination, LogProof, Readings, Record, Verdict, judge
+from provenance.readings import Examination, LogProof, Perception, Readings, Record, departures, kinship
+from provenance.verdict import Verdict, judge
 
+SEEN = VideoPrint(np.zeros(1, np.float32), np.zeros((1, 1, 4), np.uint64), np.full(1, 50, np.uint8))
+HEARD = AudioPrint(np.zeros(40, np.uint32))
 OURS = Record(
     id="rec_a",
     payload=0xA,
@@ -23,6 +30,8 @@ OURS = Record(
     audio=True,
     log_index=7,
     digest="00",
+    video_print=SEEN,
+    audio_print=HEARD,
 )
 OTHER = replace(OURS, id="rec_b", payload=0xB, manifest_label="urn:c2pa:b")
 BOUND = (("org.greenlight.video.1", 0xA), ("org.greenlight.audio.1", 0xA))
@@ -31,9 +40,11 @@ NONE = ManifestReading(state="none")
 FORGED = replace(TRUSTED, state="untrusted", issuer="them", failures=("signingCredential.untrusted",))
 EXPIRED = replace(TRUSTED, state="untrusted", failures=("signingCredential.expired",))
 BROKEN = replace(TRUSTED, state="invalid", failures=("assertion.bmffHash.mismatch",))
+REVOKED = replace(TRUSTED, state="untrusted", failures=("signingCredential.revoked",))
 UNREADABLE = ManifestReading(state="malformed", failures=("Other: box",))
 FOREIGN = ManifestReading(state="untrusted", label="urn:c2pa:x", issuer="them", failures=FORGED.failures)
 PEER = ManifestReading(state="trusted", label="urn:c2pa:x", issuer="peer")
+INPUT = IngredientReading(label="urn:c2pa:a", title="", relationship="parentOf", state="trusted", failures=())
 INCLUDED = LogProof(included=True, index=7, size=9, checkpoint="log")
 ABSENT = replace(INCLUDED, included=False)
 
@@ -46,6 +57,12 @@ def sound(payload: int | None) -> MarkReading:
     return MarkReading(track="audio", found=payload is not None, payload=payload, p_false=1e-12)
 
 
+SAME = Match(score=0.95, offset=0.0, spans=(Span(0.0, 4.0),), found=True)
+PART = Match(score=0.6, offset=0.0, spans=(Span(0.0, 2.0),), found=True)
+HALF = replace(SAME, spans=(Span(0.0, 2.0),))
+ELSE = Match(score=0.1, offset=0.0, spans=(), found=False)
+
+
 def readings(
     manifest: ManifestReading = TRUSTED,
     seen: MarkReading | None = picture(0xA),
@@ -55,18 +72,35 @@ def readings(
     records: tuple[Record, ...] = (OURS, OTHER),
     trouble: str | None = None,
     media: bool = True,
+    looks: Match | None = SAME,
+    sounds: Match | None = SAME,
+    content: Record | None = None,
+    seconds: float = 4.0,
+    digest: str = "00",
 ) -> Readings:
     def by_mark(mark: MarkReading | None) -> Record | None:
         return next((one for one in records if mark and one.payload == mark.payload), None)
 
+    label = next((one for one in records if one.manifest_label == manifest.label), None)
+    named = label or by_mark(seen) or by_mark(heard) or content
+    perceived = Perception(
+        media=media,
+        trouble=trouble,
+        seconds=seconds,
+        looked=seconds,
+        listened=seconds,
+        video=seen,
+        audio=heard,
+    )
     return Readings(
-        file=Examination(
-            media=media, trouble=trouble, seconds=4.0, manifest=manifest, video=seen, audio=heard
-        ),
-        by_label=next((one for one in records if one.manifest_label == manifest.label), None),
+        file=Examination(digest=digest, manifest=manifest, media=perceived),
+        by_label=label,
         by_video=by_mark(seen),
         by_audio=by_mark(heard),
+        by_content=content,
         log=log,
+        video_match=looks if named and seen else None,
+        audio_match=sounds if named and heard else None,
     )
 
 
@@ -77,13 +111,30 @@ TABLE: list[tuple[str, Readings, Verdict]] = [
     ("no sound track, none promised", readings(heard=None, records=(SILENT,)), "verified"),
     ("no marks promised", readings(seen=picture(None), heard=None, records=(UNMARKED,)), "verified"),
     ("stripped", readings(NONE), "recovered"),
+    ("stripped, marks worn off", readings(NONE, picture(None), sound(None), content=OURS), "recovered"),
+    ("manifest cannot be read", readings(UNREADABLE), "recovered"),
+    ("our certificate was revoked", readings(REVOKED), "recovered"),
+    ("stripped, nothing to compare", readings(NONE, looks=None, sounds=None), "unknown"),
+    ("stripped, half of it", readings(NONE, seconds=2.0, looks=HALF, sounds=HALF), "recovered"),
+    ("cut off, manifest too", readings(UNREADABLE, seconds=2.0, looks=HALF, sounds=HALF), "tampered"),
+    ("manifest cannot be read, sound gone", readings(UNREADABLE, heard=None), "tampered"),
+    ("stripped, picture spliced", readings(NONE, looks=PART), "tampered"),
+    ("stripped, sound replaced", readings(NONE, heard=sound(None), sounds=ELSE), "tampered"),
+    ("stripped, picture replaced", readings(NONE, picture(None), looks=ELSE), "tampered"),
+    ("mark copied to a foreign picture", readings(NONE, heard=None, looks=ELSE), "conflict"),
+    ("mark copied to a foreign sound", readings(NONE, None, sounds=ELSE), "conflict"),
+    ("mark copied to another release", readings(NONE, heard=None, looks=ELSE, content=OTHER), "conflict"),
+    ("the manifest holds, the content does not", readings(looks=ELSE), "conflict"),
+    ("a stranger's manifest on our bare content", readings(FOREIGN, picture(None), None, content=OURS), "conflict"),
+    ("openly made from ours", readings(replace(FOREIGN, ingredients=(INPUT,)), looks=PART), "foreign"),
+    ("claims to be made from ours", readings(replace(FOREIGN, ingredients=(replace(INPUT, state="invalid"),))), "conflict"),
     ("stripped, picture only", readings(NONE, heard=sound(None)), "recovered"),
     ("stripped, sound only", readings(NONE, seen=None), "recovered"),
     ("stripped, log away", readings(NONE, log=None), "recovered"),
     ("log away", readings(log=None), "recovered"),
     ("our certificate ran out", readings(EXPIRED), "recovered"),
     ("changed after signing", readings(BROKEN), "tampered"),
-    ("changed beyond recognition", readings(UNREADABLE), "tampered"),
+    ("changed beyond recognition", readings(UNREADABLE, looks=None, sounds=None), "tampered"),
     ("changed, marks gone", readings(BROKEN, picture(None), sound(None)), "tampered"),
     ("changed, of a stranger", readings(replace(BROKEN, label="urn:c2pa:x"), None, None), "tampered"),
     ("promised picture mark missing", readings(seen=picture(None)), "tampered"),
@@ -171,34 +222,47 @@ cases = st.builds(
     Readings,
     file=st.builds(
         Examination,
-        media=st.booleans(),
-        trouble=st.sampled_from([None, "cut off"]),
-        seconds=st.sampled_from([None, 4.0, 2.0]),
+        digest=st.sampled_from(["00", "11"]),
         manifest=manifests,
-        video=st.one_of(st.none(), payloads.map(picture)),
-        audio=st.one_of(st.none(), payloads.map(sound)),
+        media=st.builds(
+            Perception,
+            media=st.booleans(),
+            trouble=st.sampled_from([None, "cut off"]),
+            seconds=st.sampled_from([None, 4.0, 2.0]),
+            looked=st.sampled_from([0.0, 4.0, 2.0]),
+            listened=st.sampled_from([0.0, 4.0, 2.0]),
+            video=st.one_of(st.none(), payloads.map(picture)),
+            audio=st.one_of(st.none(), payloads.map(sound)),
+        ),
     ),
     by_label=records,
     by_video=records,
     by_audio=records,
+    by_content=records,
     log=st.sampled_from([None, INCLUDED, ABSENT]),
+    video_match=st.sampled_from([None, SAME, PART, ELSE]),
+    audio_match=st.sampled_from([None, SAME, PART, ELSE]),
 )
 
 
 def every_layer_agrees(case: Readings) -> bool:
     """Say it again in the plainest way, without the code under test."""
     file, record = case.file, case.by_label
-    if file.manifest.state != "trusted" or file.trouble is not None or record is None:
+    if file.manifest.state != "trusted" or file.media.trouble is not None or record is None:
         return False
-    if case.log is None or not case.log.included:
+    alien = set(case.kin.values()) - {"same"}
+    if alien or case.log is None or not case.log.included:
         return False
-    if any(other is not None and other.id != record.id for other in (case.by_video, case.by_audio)):
+    if any(
+        other is not None and other.id != record.id
+        for other in (case.by_video, case.by_audio, case.by_content)
+    ):
         return False
     if any(
         alg.startswith("org.greenlight") and id_ != record.payload for alg, id_ in file.manifest.soft_bindings
     ):
         return False
-    for mark, promised in ((file.video, record.video), (file.audio, record.audio)):
+    for mark, promised in ((file.media.video, record.video), (file.media.audio, record.audio)):
         found = mark is not None and mark.found
         if (promised and not found) or (mark is not None and found and mark.payload != record.payload):
             return False
@@ -215,6 +279,9 @@ def test_verified_only_when_every_layer_agrees(case: Readings) -> None:
     if verdict == "recovered":
         assert case.record is not None
         assert case.log is None or case.log.included
+        kin = set(case.kin.values())
+        assert kin <= {"same"}, "content that departs is never recovered"
+        assert kin or case.file.manifest.state == "trusted", "a mark alone recovers nothing"
     if verdict == "unknown":
         assert case.file.manifest.state not in ("trusted", "invalid")
 
@@ -264,3 +331,39 @@ def test_another_length_is_told() -> None:
 
 def test_unknown_says_that_it_proves_nothing() -> None:
     assert "proves nothing" in judge(readings(NONE, None, None, log=None))[1][0]
+
+
+def test_what_differs_from_the_released_bytes_is_told() -> None:
+    assert "It is bit for bit the file that we released." in judge(readings())[1]
+    assert (
+        "Bytes differ from the released file, but none that content or claim is made of."
+        in judge(readings(digest="11"))[1]
+    )
+
+
+def test_the_place_that_was_exchanged_is_named() -> None:
+    _, reasons = judge(readings(NONE, looks=PART))
+    assert "The picture from 2.0 to 4.0 s is not the one that we released." in reasons
+
+
+def test_a_change_that_nothing_shows_is_called_so() -> None:
+    assert "too small for them to show" in judge(readings(BROKEN))[1][-1]
+    assert "too small" not in " ".join(judge(readings(BROKEN, looks=PART))[1])
+
+
+@pytest.mark.parametrize(
+    ("match", "seconds", "kin"),
+    [
+        (SAME, 4.0, "same"),
+        (SAME, 0.0, "same"),
+        (SAME, 5.4, "same"),
+        (SAME, 5.6, "part"),
+        (PART, 4.0, "part"),
+        (ELSE, 4.0, "other"),
+        (ELSE, 0.0, "other"),
+        (replace(ELSE, spans=(Span(8.0, 11.0),)), 16.0, "part"),
+        (replace(ELSE, spans=(Span(8.0, 9.0),)), 16.0, "other"),
+    ],
+)
+def test_kinship(match: Match, seconds: float, kin: str) -> None:
+    assert kinship(match, departures(match, seconds)) == kin

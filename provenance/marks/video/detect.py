@@ -8,7 +8,7 @@ from itertools import product
 
 import numpy as np
 
-from core.media.clip import Frame
+from core.media.clip import Frame, Grey
 from provenance.marks import MarkKey, MarkReading, Segment
 from provenance.marks.video import code, evidence, pattern, search
 from provenance.marks.video.align import TURNS, Alignment
@@ -28,7 +28,7 @@ class _Found:
     alignment: Alignment
 
 
-def detect(frames: Iterable[Frame], keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
+def detect(frames: Iterable[Frame | Grey], keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
     """Look for a payload under any of the keys.
 
     Reads the frames once and holds at most 32 small pictures. The picture as it is comes first; only when that

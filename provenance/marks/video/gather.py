@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from core.media.clip import Frame, Picture
+from core.media.clip import Frame, Grey, Luma, Picture
 from provenance.marks.video.pattern import Plane, span
 
 _INTERVAL = 0.065
@@ -47,12 +47,12 @@ class Gathered:
         return np.asarray(np.clip(added, -most, most), np.float32)
 
 
-def small_luma(rgb: Picture, wide: float, high: float) -> Plane:
-    """Scale the luma of a (h, w, 3) frame to `wide` x `high` pixels, rounded, float32 in 0..255.
+def small_luma(pixels: Picture | Luma, wide: float, high: float) -> Plane:
+    """Scale the luma of a frame, (h, w, 3) or (h, w), to `wide` x `high` pixels, rounded, float32 in 0..255.
 
     No side gets more than 2048, so a ribbon of a picture costs no more memory than others.
     """
-    luma = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2GRAY)
+    luma = pixels if pixels.ndim == 2 else cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
     size = min(round(wide), _LONGEST), min(round(high), _LONGEST)
     shrinks = luma.shape[0] >= size[1]
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
@@ -66,7 +66,7 @@ def whiten(luma: Plane) -> Plane:
     return np.asarray(np.clip(detail / (spread + 1.0), -2.0, 2.0), np.float32)
 
 
-def gather(frames: Iterable[Frame]) -> Gathered | None:
+def gather(frames: Iterable[Frame | Grey]) -> Gathered | None:
     """Add up about 13 frames a second, in slots of one second (longer ones in clips over 32 s).
 
     Returns None when there are no frames. A frame of another size is stretched to the size of the first.
@@ -74,14 +74,15 @@ def gather(frames: Iterable[Frame]) -> Gathered | None:
     slots: list[Slot] = []
     seconds, due, wide, high = 1.0, float("-inf"), 0.0, 0.0
     for frame in frames:
+        pixels = frame.rgb if isinstance(frame, Frame) else frame.luma
         if not slots:
-            wide, high = span(frame.rgb.shape[1], frame.rgb.shape[0])
+            wide, high = span(pixels.shape[1], pixels.shape[0])
         if slots:
             slots[-1] = Slot(slots[-1].start, max(slots[-1].end, frame.time), slots[-1].total)
         if frame.time < due - 1e-6:
             continue
         due = frame.time + _INTERVAL
-        seen = whiten(small_luma(frame.rgb, wide, high))
+        seen = whiten(small_luma(pixels, wide, high))
         if slots and frame.time < slots[-1].start + seconds - 1e-6:
             slots[-1] = Slot(slots[-1].start, slots[-1].end, slots[-1].total + seen)
             continue

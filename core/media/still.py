@@ -1,0 +1,44 @@
+"""Read untrusted still pictures: PNG and JPEG, their size checked before they are decoded."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from core.errors import BadMedia
+from core.media.clip import Luma
+
+_MAGIC = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")
+_BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    struct.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def is_still(path: Path) -> bool:
+    """Tell by its first bytes whether a file is a PNG or JPEG picture."""
+    with path.open("rb") as file:
+        return file.read(8).startswith(_MAGIC)
+
+
+def still(path: Path, *, max_pixels: int) -> Luma:
+    """Decode the brightness of a picture, (h, w) uint8; raises `BadMedia` when it is broken or too large.
+
+    One library reads the size and decodes: two of them may take different sizes from a file with two headers.
+    """
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:  # decodes nothing yet
+            width, height = picture.size
+            if width * height > max_pixels:
+                raise BadMedia(f"The picture has {width}x{height} pixels; at most {max_pixels} are accepted.")
+            picture.info.pop("transparency", None)  # what lies behind is of no interest
+            return np.asarray(picture.convert("L"), np.uint8)
+    except _BROKEN as error:
+        raise BadMedia("The picture cannot be read.") from error

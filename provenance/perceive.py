@@ -1,0 +1,89 @@
+"""Look at and listen to an untrusted file once, for its marks and its fingerprints together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice, takewhile
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import BadMedia
+from core.media.clip import AudioTrack, Grey
+from core.media.probe import MediaLimits, demuxer, probe
+from core.media.read import greys, sound
+from core.media.still import is_still, still
+from provenance.fingerprint import audio as audio_print
+from provenance.fingerprint import video as video_print
+from provenance.marks import MarkKey, MarkReading, audio, video
+from provenance.readings import Perception
+
+PICTURE_SECONDS = 16.0
+SOUND_SECONDS = 45
+LOOKS_PER_SECOND = 12
+UNTRUSTED = MediaLimits()
+
+
+def perceive(path: Path, mark_keys: Sequence[MarkKey], limits: MediaLimits = UNTRUSTED) -> Perception:
+    """Read marks and fingerprints of at most 16 s of picture and 45 s of sound, or of one still picture.
+
+    Never raises for what the file contains.
+    """
+    try:
+        return _still(path, mark_keys, limits) if is_still(path) else _clip(path, mark_keys, limits)
+    except BadMedia as error:
+        return Perception(media=_is_ours_to_decode(path), trouble=error.message, seconds=None)
+
+
+def _is_ours_to_decode(path: Path) -> bool:
+    try:
+        return is_still(path) or bool(demuxer(path))
+    except BadMedia:
+        return False
+
+
+def _still(path: Path, keys: Sequence[MarkKey], limits: MediaLimits) -> Perception:
+    mark, seen = _look([Grey(0.0, still(path, max_pixels=limits.max_pixels))], keys)
+    return Perception(media=True, trouble=None, seconds=None, video=mark, video_print=seen)
+
+
+def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits) -> Perception:
+    clip = probe(path, limits)
+    decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
+    seen = _look(decoded, keys) if clip.video else (None, "")
+    heard = _listen(path, clip.audio, keys) if clip.audio else (None, "")
+    return Perception(
+        media=True,
+        trouble=None,
+        seconds=clip.seconds,
+        looked=min(clip.video.seconds, PICTURE_SECONDS) if clip.video else 0.0,
+        listened=min(clip.audio.seconds, float(SOUND_SECONDS)) if clip.audio else 0.0,
+        video=seen[0],
+        audio=heard[0],
+        video_print=seen[1],
+        audio_print=heard[1],
+    )
+
+
+def _within_reach(frame: Grey) -> bool:
+    return frame.time < PICTURE_SECONDS
+
+
+def _look(frames: Iterable[Grey], keys: Sequence[MarkKey]) -> tuple[MarkReading, str]:
+    printer = video_print.Printer()
+
+    def shown() -> Iterator[Grey]:
+        for frame in frames:
+            printer.add(frame.luma, frame.time)
+            yield frame
+
+    reading = video.detect(shown(), keys)
+    return reading, video_print.encode(printer.finish()).hex()
+
+
+def _listen(path: Path, track: AudioTrack, keys: Sequence[MarkKey]) -> tuple[MarkReading, str]:
+    blocks = list(islice(sound(path), SOUND_SECONDS))  # each about a second
+    samples = np.concatenate(blocks) if blocks else np.zeros((0, track.channels), np.float32)
+    printer = audio_print.Printer(track.rate)
+    printer.add(samples)
+    return audio.detect(samples, track.rate, keys), audio_print.encode(printer.finish()).hex()

@@ -1,0 +1,164 @@
+"""What was found in one file and what we remember of it, gathered for the verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from provenance.fingerprint import Match, Span
+from provenance.fingerprint.audio import AudioPrint
+from provenance.fingerprint.video import VideoPrint
+from provenance.manifest import ManifestReading
+from provenance.marks import MarkReading
+
+Track = Literal["video", "audio"]
+WORDS: dict[Track, str] = {"video": "picture", "audio": "sound"}
+"""The words for tracks in sentences."""
+
+DEPARTURE_SECONDS = 1.5
+"""Content that differs from ours for so long was exchanged; for less it may have been badly copied."""
+_A_PART_SECONDS = 2.0
+"""Content that agrees with ours for so long did not do so by chance."""
+
+Kinship = Literal["same", "part", "other"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What we wrote down about a release: `video` and `audio` say which tracks were given the mark.
+
+    `seconds` is its length, `digest` the SHA-256 of the released bytes (evidence, never an identity: signed
+    files are malleable), `log_index` the number of its log entry. `made` are the tracks that a model made: a
+    filmed scene that only got a soundtrack looks like ours without having come from here. The prints are the
+    fingerprints of its tracks.
+    """
+
+    id: str
+    payload: int
+    manifest_label: str | None
+    released_at: str | None
+    withdrawn: bool
+    seconds: float
+    video: bool
+    audio: bool
+    log_index: int | None
+    digest: str
+    made: tuple[Track, ...] = ("video", "audio")
+    video_print: VideoPrint | None = None
+    audio_print: AudioPrint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogProof:
+    """Whether the log, at the size that `checkpoint` signs, includes the entry number `index`."""
+
+    included: bool
+    index: int
+    size: int
+    checkpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perception:
+    """What picture and sound of a file say, whatever its manifest says.
+
+    `trouble` is why the media could not be decoded (None when they could), `media` whether the file is of
+    a kind that we decode at all, `seconds` None for a still picture; `looked` and `listened` are the seconds
+    of picture and sound that were examined, from the start. A mark reading is None when the file has no such
+    track; a print is the hex of the track's encoded fingerprint, "" without one.
+    """
+
+    media: bool
+    trouble: str | None
+    seconds: float | None
+    looked: float = 0.0
+    listened: float = 0.0
+    video: MarkReading | None = None
+    audio: MarkReading | None = None
+    video_print: str = ""
+    audio_print: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What the bytes of one file say, before anything is looked up; `digest` is their SHA-256."""
+
+    digest: str
+    manifest: ManifestReading
+    media: Perception
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Readings:
+    """An examination and where it leads.
+
+    The records that label, marks and fingerprint name; the log's answer, None when it was not or could not be
+    asked; and how the tracks compare with those of `record`, None for a track that cannot be compared.
+    """
+
+    file: Examination
+    by_label: Record | None
+    by_video: Record | None
+    by_audio: Record | None
+    by_content: Record | None = None
+    log: LogProof | None = None
+    video_match: Match | None = None
+    audio_match: Match | None = None
+
+    @property
+    def record(self) -> Record | None:
+        """The record that the strongest layer names."""
+        return self.by_label or self.by_video or self.by_audio or self.by_content
+
+    @property
+    def marks(self) -> tuple[tuple[Track, MarkReading], ...]:
+        """The marks that were found."""
+        pairs: tuple[tuple[Track, MarkReading | None], ...] = (
+            ("video", self.file.media.video),
+            ("audio", self.file.media.audio),
+        )
+        return tuple((name, mark) for name, mark in pairs if mark is not None and mark.found)
+
+    @property
+    def missing(self) -> tuple[Track, ...]:
+        """The tracks whose promised mark was not found."""
+        record = self.record
+        promised: tuple[tuple[Track, bool], ...] = (
+            (("video", record.video), ("audio", record.audio)) if record else ()
+        )
+        found = {name for name, _ in self.marks}
+        return tuple(name for name, there in promised if there and name not in found)
+
+    @property
+    def matches(self) -> tuple[tuple[Track, Match], ...]:
+        """The tracks that could be compared with the record's, and how they compare."""
+        pairs: tuple[tuple[Track, Match | None], ...] = (
+            ("video", self.video_match),
+            ("audio", self.audio_match),
+        )
+        return tuple((name, match) for name, match in pairs if match is not None)
+
+    @property
+    def kin(self) -> dict[Track, Kinship]:
+        """How each track that could be compared relates to the record's."""
+        return {track: kinship(match, self.departures(track, match)) for track, match in self.matches}
+
+    def departures(self, track: Track, match: Match) -> tuple[Span, ...]:
+        """Give the spans of a track that are not ours; short ones are left out."""
+        media = self.file.media
+        return departures(match, media.looked if track == "video" else media.listened)
+
+
+def kinship(match: Match, departed: tuple[Span, ...]) -> Kinship:
+    """Say whether a track is that of our record: all of it, parts of it, or none."""
+    if not match.found and sum(span.end - span.start for span in match.spans) < _A_PART_SECONDS:
+        return "other"
+    return "part" if departed else "same"
+
+
+def departures(match: Match, seconds: float) -> tuple[Span, ...]:
+    """Give the spans of the first `seconds` that a match leaves out, if they are 1.5 s or longer."""
+    starts = (0.0, *(span.end for span in match.spans))
+    ends = (*(span.start for span in match.spans), seconds)
+    gaps = (Span(start, min(stop, seconds)) for start, stop in zip(starts, ends, strict=True))
+    return tuple(gap for gap in gaps if gap.end - gap.start >= DEPARTURE_SECONDS)

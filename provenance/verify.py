@@ -88,7 +88,9 @@ def examine(
     Needs no database, returns a value that can be written as JSON, and never raises for what the file contains.
     """
     return Examination(
-        digest=_digest(path), manifest=read(path, roots_pem, tsa_roots_pem=tsa_roots_pem), media=perceive(path, mark_keys, limits)
+        digest=_digest(path),
+        manifest=read(path, roots_pem, tsa_roots_pem=tsa_roots_pem),
+        media=perceive(path, mark_keys, limits),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
@@ -13,6 +14,7 @@ from audits.log.format import Verifier
 from audits.log.proof import prove, verify_proof
 from audits.log.writer import index_of
 from core.clock import iso
+from core.errors import BadInput
 from core.state import State
 from core.store import Store
 from core.tables import Fingerprint, Job, Manifest
@@ -24,6 +26,7 @@ from provenance.fingerprint.video import VideoPrint
 from provenance.readings import LogProof, Record
 
 _CANDIDATES = 4
+P = TypeVar("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,9 @@ class Books:
 
     def by_content(self, seen: VideoPrint | None, heard: AudioPrint | None) -> Record | None:
         """Find the release whose picture, or else whose sound, is most like this, among tracks made here."""
-        for track, print_, find in (("video", seen, self.finder.pictures), ("audio", heard, self.finder.sounds)):
-            alike = find(print_, _CANDIDATES) if print_ is not None and print_.speaks else []
+        pictures = self.finder.pictures(seen, _CANDIDATES) if seen and seen.speaks else []
+        sounds = self.finder.sounds(heard, _CANDIDATES) if heard and heard.speaks else []
+        for track, alike in (("video", pictures), ("audio", sounds)):
             for one in alike:
                 record = self._found(col(Job.id) == one.credential.job)
                 if record is not None and track in record.made:
@@ -83,9 +87,17 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
         log_index=index_of(session, job.record_event) if job.record_event else None,
         digest=job.got["signed_sha256"],
         made=("audio",) if job.kind == "soundtrack" else ("video", "audio"),
-        video_print=video.decode(prints[video.ALG]) if video.ALG in prints else None,
-        audio_print=audio.decode(prints[audio.ALG]) if audio.ALG in prints else None,
+        video_print=_readable(video.decode, prints.get(video.ALG)),
+        audio_print=_readable(audio.decode, prints.get(audio.ALG)),
     )
+
+
+def _readable(decode: Callable[[bytes], P], data: bytes | None) -> P | None:
+    """Decode a print; one that cannot be read is none, and then nothing is recovered by a mark alone."""
+    try:
+        return None if data is None else decode(data)
+    except BadInput:
+        return None
 
 
 def prover(folder: Path, verifier: Verifier) -> Callable[[int], LogProof]:

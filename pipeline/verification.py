@@ -13,8 +13,8 @@ from pydantic import TypeAdapter, ValidationError
 from core.errors import BadMedia
 from core.media import sandbox
 from core.store import Store
-from pipeline.keyring import Keyring
 from pipeline.finder import Finder
+from pipeline.keyring import Keyring
 from pipeline.records import Books
 from provenance.manifest import ManifestReading
 from provenance.marks import MarkKey

@@ -13,6 +13,7 @@ from core.state import State
 from core.store import Store
 from core.tables import Fingerprint, Job, Manifest, SoftBinding
 from pipeline import credentials
+from pipeline.finder import Finder
 from pipeline.intake import Ask, submit
 from pipeline.records import Books
 from pipeline.run import advance
@@ -121,7 +122,7 @@ def test_a_mark_leads_to_the_record_and_so_does_every_manifest(tools: Tools) -> 
         credentials.bind(session, job, "signed", b"1", at_ms=5)
         session.add(Manifest(label="stamped", job=job.id, store=b"2", at_ms=9))
         session.commit()
-    books = Books(tools.store)
+    books = Books(tools.store, Finder(tools.store))
     told = [books.by_payload(PAYLOAD), books.by_label("signed"), books.by_label("stamped")]
     assert [record and (record.id, record.manifest_label) for record in told] == [
         ("j", "stamped"),

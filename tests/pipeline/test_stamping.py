@@ -21,6 +21,7 @@ from core.state import State
 from core.tables import AuditEvent, Job, Manifest, Unstamped
 from pipeline import stamping
 from pipeline.erasure import clear_files, finish
+from pipeline.finder import Finder
 from pipeline.intake import Ask, submit, withdraw
 from pipeline.ledger import open_ledger
 from pipeline.records import Books
@@ -32,8 +33,9 @@ from provenance import manifest
 from provenance.keys import dev_keys
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
+from provenance.readings import LogProof
 from provenance.timestamp import dev_authority
-from provenance.verdict import LogProof, Verdict
+from provenance.verdict import Verdict
 from provenance.verify import Report, verify
 from tests.conftest import ManualClock
 from tests.doubles import add_partner, make_tools, sign
@@ -109,7 +111,7 @@ def test_a_released_file_is_stamped_by_the_sweeper(tools: Tools, clock: ManualCl
     assert public(tools, job_id).endswith(b"|urn:c2pa:stamp0")
     assert waiting(tools) == []
     for label in (str(before.manifest_label), "urn:c2pa:stamp0"):
-        found = Books(tools.store).by_label(label)
+        found = Books(tools.store, Finder(tools.store)).by_label(label)
         assert found is not None
         assert found.id == job_id
 
@@ -253,7 +255,7 @@ def test_a_crash_anywhere_leaves_a_public_file_whose_manifest_is_known(
 def known(tools: Tools, job_id: str, first: str) -> bool:
     """Whether the label in the public file leads to the record."""
     name = public(tools, job_id).rpartition(b"|")[2].decode()
-    found = Books(tools.store).by_label(name if name.startswith("urn") else first)
+    found = Books(tools.store, Finder(tools.store)).by_label(name if name.startswith("urn") else first)
     return found is not None and found.id == job_id
 
 
@@ -361,7 +363,7 @@ def test_a_real_file_is_verified_before_and_after(tmp_path: Path, clock: ManualC
             roots_pem=keys.claim_roots_pem,
             tsa_roots_pem=authority.roots_pem,
             mark_keys=(),
-            records=Books(tools.store, releasing=job_id),
+            records=Books(tools.store, Finder(tools.store), releasing=job_id),
             prove=lambda index: LogProof(included=True, index=index, size=index + 1, checkpoint=""),
         )
         asked.append(report.verdict)

@@ -29,9 +29,7 @@ def unasked(index: int) -> LogProof:
 def verifier(tmp_path: Path) -> Verifier:
     store = open_store(f"sqlite:///{tmp_path / 'db.sqlite'}")
     ring: Any = SimpleNamespace(roots_pem=lambda: "", detecting=lambda: ())
-    return Verifier(
-        ring=ring, tsa_roots_pem="", store=store, finder=Finder(store), prove=unasked, cage=CAGE
-    )
+    return Verifier(ring=ring, tsa_roots_pem="", store=store, finder=Finder(store), prove=unasked, cage=CAGE)
 
 
 def test_a_strangers_file_is_read_in_a_child(verifier: Verifier, tmp_path: Path) -> None:

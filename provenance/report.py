@@ -73,6 +73,7 @@ def _manifest(manifest: ManifestReading) -> dict[str, Any]:
     return {
         "state": manifest.state,
         "label": _text(manifest.label),
+        "content_label": _text(manifest.content_label),
         "issuer": _text(manifest.issuer),
         "signed_at": _text(manifest.signed_at),
         "failures": _texts(manifest.failures),

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from audits.erasure import clear_files, finish
 from core.clock import SystemClock
 from core.errors import BadMedia, TimedOut
 from core.media.clip import Clip
@@ -20,7 +21,6 @@ from core.media.write import Delivery
 from core.state import State
 from core.tables import AuditEvent, Job, Manifest, Unstamped
 from pipeline import stamping
-from pipeline.erasure import clear_files, finish
 from pipeline.finder import Finder
 from pipeline.intake import Ask, submit, withdraw
 from pipeline.ledger import open_ledger

@@ -7,18 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from core.clock import SystemClock
 from core.errors import BadMedia, GreenlightError, KeyMissing, Unavailable
-from provenance.keys import CLAIM_SIGNING, Credential, PemKey, SigningKeys, certificates_of
+from provenance.keys import SigningKeys
 from provenance.manifest import Claim, Parent, read, sign, stamp
 from provenance.timestamp import Authority, dev_authority, http_authority
-from provenance.timestamp._development import _Stamper
 from tests.provenance.authorities import BAD, serving
+from tests.provenance.certificates import Root
 from tests.provenance.media import SIGNED, make
 
 
@@ -176,78 +172,6 @@ def test_our_update_does_not_make_a_strangers_file_ours(
     reading = read(tmp_path / "out.mp4", keys.claim_roots_pem)
     assert (reading.state, reading.failures) == ("untrusted", ("signingCredential.untrusted",))
     assert json.loads(reading.json)["validation_state"] == "Trusted", "what the library alone would say"
-
-
-class Root:
-    """A root whose key is kept, so that leaves of any kind can be issued under it."""
-
-    def __init__(self) -> None:
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name(
-            [
-                x509.NameAttribute(NameOID.COMMON_NAME, "Test root"),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test"),
-            ]
-        )
-        self.pem = self._issue(self.name, self.key.public_key(), timedelta(days=1), None)
-
-    def leaf(
-        self, purposes: list[x509.ObjectIdentifier], life: timedelta
-    ) -> tuple[str, ec.EllipticCurvePrivateKey]:
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name(
-            [
-                x509.NameAttribute(NameOID.COMMON_NAME, "Test leaf"),
-                x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test"),
-            ]
-        )
-        return self._issue(name, key.public_key(), life, x509.ExtendedKeyUsage(purposes)), key
-
-    def signer(self, life: timedelta = timedelta(days=1)) -> SigningKeys:
-        pem, key = self.leaf([CLAIM_SIGNING, ExtendedKeyUsageOID.EMAIL_PROTECTION], life)
-        return SigningKeys(pem, lambda data: key.sign(data, ec.ECDSA(hashes.SHA256())), self.pem)
-
-    def authority(self, folder: Path) -> Authority:
-        pem, key = self.leaf([ExtendedKeyUsageOID.TIME_STAMPING], timedelta(days=1))
-        (folder / "stamp.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-        credential = Credential(certificates_of(pem, self.pem), PemKey(folder / "stamp.key"))
-        return Authority(_Stamper(credential, SystemClock()), self.pem, 5)
-
-    def _issue(
-        self,
-        name: x509.Name,
-        key: ec.EllipticCurvePublicKey,
-        life: timedelta,
-        purposes: x509.ExtendedKeyUsage | None,
-    ) -> str:
-        now, leaf = datetime.now(UTC), purposes is not None
-        usage = x509.KeyUsage(
-            digital_signature=leaf,
-            content_commitment=leaf,
-            key_cert_sign=not leaf,
-            crl_sign=not leaf,
-            key_encipherment=False,
-            data_encipherment=False,
-            key_agreement=False,
-            encipher_only=False,
-            decipher_only=False,
-        )
-        identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key())
-        early, late = now - timedelta(hours=1), now + life
-        draft = x509.CertificateBuilder(self.name, name, key, x509.random_serial_number(), early, late)
-        draft = draft.add_extension(x509.BasicConstraints(not leaf, None), critical=True)
-        draft = draft.add_extension(usage, critical=True).add_extension(identifier, critical=False)
-        draft = draft.add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
-        if purposes is not None:
-            stamping = ExtendedKeyUsageOID.TIME_STAMPING in purposes
-            draft = draft.add_extension(purposes, critical=stamping)
-        return draft.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
 
 
 def test_a_stamp_outlives_the_certificate(

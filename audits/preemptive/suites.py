@@ -13,6 +13,7 @@ from typing import Protocol
 from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
 from audits.preemptive.log_tamper import log_tamper
+from audits.preemptive.proofs import proofs
 from audits.preemptive.result import Row, SuiteResult
 from core.clock import Clock, SystemClock
 from core.errors import BadInput, NotFound
@@ -38,7 +39,7 @@ class Suite(Protocol):
         ...
 
 
-SUITES: Mapping[str, Suite] = {"log-tamper": log_tamper, "labels": labels, "fuzz": fuzz}
+SUITES: Mapping[str, Suite] = {"log-tamper": log_tamper, "proofs": proofs, "labels": labels, "fuzz": fuzz}
 
 
 def run(

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audits.preemptive import log_tamper
+from audits.log.format import parse_checkpoint, parse_note
+from audits.log.witness import Answer, Witness, parse_request
+from audits.preemptive import log_tamper, proofs
 from audits.preemptive.result import Better, Row, SuiteResult, counted
 from audits.preemptive.suites import _digests, run
 from core.errors import BadInput, NotFound
@@ -18,20 +20,58 @@ from core.errors import BadInput, NotFound
 def test_every_tampering_is_detected_and_the_control_is_not(clock: Any) -> None:
     result = run("log-tamper", quick=True, clock=clock)
     assert result.passed
-    *attacks, control = result.rows
-    assert len(attacks) == 10
-    assert all(row["detected"] == row["trials"] == 25 for row in attacks)
-    assert control["detected"] == 0
+    attacks, controls = result.rows[:16], result.rows[16:]
+    assert all(row["hits"] == row["trials"] == 10 for row in attacks)
+    # A check blind to entries, and two that know of no witness: each misses all of what it does not look at.
+    assert [row["hits"] for row in controls] == [0, 0, 0]
     assert result.dated == "2026-11-23T00:00:00+00:00"
     again = run("log-tamper", quick=True, clock=clock)
     assert replace(again, elapsed_s=result.elapsed_s) == result
 
 
 def test_a_check_that_looks_away_fails_the_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_tamper, "_whole", log_tamper._tree_alone)
+    monkeypatch.setattr(log_tamper, "_whole", log_tamper._unwitnessed)
     result = run("log-tamper", quick=True)
     assert not result.passed
     assert "FAILED" in result.markdown()
+    missed = [row["case"] for row in result.rows if row["hits"] == 0 and not row["passed"]]
+    assert missed == [
+        name for name in log_tamper.ATTACKS if "own key" in name or "witness" in name or "roll" in name
+    ]
+
+
+def test_a_witness_that_forgets_lets_the_fork_through(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_tamper.Witness, "add_checkpoint", careless)
+    result = run("log-tamper", quick=True)
+    assert not result.passed
+
+
+def careless(witness: Witness, body: bytes) -> Answer:
+    """Cosign whatever comes, and remember it."""
+    request = parse_request(body)
+    head = parse_checkpoint(parse_note(request.note).text)
+    witness._remembered(head, witness.latest(head.origin), 1)
+    return Answer(200, log_tamper._WITNESS.signature(head.text, 1).line)
+
+
+def test_no_changed_proof_is_accepted_and_the_controls_are(clock: Any) -> None:
+    result = run("proofs", quick=True, clock=clock)
+    assert result.passed
+    changes, controls = result.rows[:20], result.rows[20:]
+    assert all((row["hits"], row["trials"]) == (0, 40) for row in changes)
+    assert [row["hits"] for row in controls] == [40, 40, 40]
+    assert replace(run("proofs", quick=True, clock=clock), elapsed_s=result.elapsed_s) == result
+
+
+@pytest.mark.parametrize("blind", ["_by_us", "_by_a_stranger"])
+def test_a_verifier_that_believes_fails_the_suite(monkeypatch: pytest.MonkeyPatch, blind: str) -> None:
+    monkeypatch.setattr(proofs, blind, proofs._by_one_who_skips_signatures)
+    result = run("proofs", quick=True)
+    accepted = [
+        row["case"] for row in result.rows if row["hits"] and not str(row["case"]).startswith("control")
+    ]
+    assert "a false checkpoint under a stranger's key" in accepted
+    assert not result.passed
 
 
 def test_a_result_reads_well() -> None:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import console, generations, keys, people, problems, public, verify_page
+from api import bindings, console, generations, keys, people, problems, public, verify_page
 from api.uploads import Decoders
 from core.vault import secret_file
 from pipeline.tools import Tools
@@ -34,6 +34,7 @@ def create_app(tools: Tools) -> FastAPI:
         generations.router,
         people.router,
         public.router,
+        bindings.router,
         keys.router,
         console.router,
         verify_page.router,
@@ -47,8 +48,7 @@ def create_app(tools: Tools) -> FastAPI:
         max_age=_SESSION_SECONDS,
         same_site="strict",
     )
-    upload_bytes = (tools.settings.max_upload_mib + 1) << 20
-    app.add_middleware(LimitedBody, json_bytes=MAX_JSON_BYTES, upload_bytes=upload_bytes)
+    app.add_middleware(LimitedBody, json_bytes=MAX_JSON_BYTES, upload_mib=tools.settings.max_upload_mib)
     app.add_middleware(Numbered)
     return app
 
@@ -76,10 +76,13 @@ class Numbered:
 
 
 class LimitedBody:
-    """Cut off bodies that are too large while they arrive; uploads may be larger than JSON."""
+    """Cut off bodies that are too large while they arrive; uploads may be larger than JSON.
 
-    def __init__(self, app: ASGIApp, *, json_bytes: int, upload_bytes: int) -> None:
-        self.app, self.json_bytes, self.upload_bytes = app, json_bytes, upload_bytes
+    An upload is a form, which has a mebibyte to spare around the file, or the bare file where a route takes one.
+    """
+
+    def __init__(self, app: ASGIApp, *, json_bytes: int, upload_mib: int) -> None:
+        self.app, self.json_bytes, self.upload_mib = app, json_bytes, upload_mib
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a counting `receive`."""
@@ -87,8 +90,7 @@ class LimitedBody:
             await self.app(scope, receive, send)
             return
         headers = dict(scope["headers"])
-        multipart = headers.get(b"content-type", b"").startswith(b"multipart/form-data")
-        limit = self.upload_bytes if multipart else self.json_bytes
+        limit = self._limit(scope["path"], headers.get(b"content-type", b""))
         refused = _refused(headers.get(b"content-length", b"0"), limit)
         if refused is not None:
             await problems.told(Request(scope), *refused)(scope, receive, send)
@@ -104,6 +106,13 @@ class LimitedBody:
             return message
 
         await self.app(scope, counted, send)
+
+    def _limit(self, path: str, content_type: bytes) -> int:
+        if path == bindings.BY_CONTENT:
+            return self.upload_mib << 20
+        if content_type.startswith(b"multipart/form-data"):
+            return (self.upload_mib + 1) << 20
+        return self.json_bytes
 
 
 def _refused(claimed: bytes, limit: int) -> tuple[int, str, str] | None:

@@ -21,6 +21,7 @@ _HTTP_CODES = {
     404: "not_found",
     405: "method_not_allowed",
     413: "too_large",
+    414: "too_long",
     415: "bad_request",
 }
 
@@ -44,23 +45,34 @@ class Problem(BaseModel):
     request_id: str
 
 
-ANSWERS: dict[int | str, dict[str, Any]] = {
-    status: {"model": Problem, "description": text}
-    for status, text in {
-        400: "The body cannot be parsed",
-        401: "No valid credentials",
-        403: "Not allowed",
-        404: "Not found",
-        405: "The path does not take this method",
-        409: "Not in a state that allows this",
-        413: "Too large",
-        422: "The request cannot be used as it is",
-        429: "Quota used up",
-        500: "Something went wrong inside Greenlight",
-        503: "A part of the gate is missing; nothing passes",
-    }.items()
+_MEANINGS = {
+    400: "The body cannot be parsed",
+    401: "No valid credentials",
+    403: "Not allowed",
+    404: "Not found",
+    405: "The path does not take this method",
+    409: "Not in a state that allows this",
+    413: "Too large",
+    414: "The address is too long",
+    415: "A kind of file that is not read here",
+    422: "The request cannot be used as it is",
+    429: "Quota used up",
+    500: "Something went wrong inside Greenlight",
+    502: "What the caller pointed to cannot be had",
+    503: "A part of the gate is missing; nothing passes",
 }
-"""The error answers that every route documents."""
+
+
+def answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Document the error answers of a route."""
+    return {status: {"model": Problem, "description": _MEANINGS[status]} for status in statuses}
+
+
+ANSWERS = answers(*(_MEANINGS.keys() - {414, 415, 502}))
+"""The error answers that every route of our own API documents."""
+
+_FRAMEWORKS_OWN = "Validation Error"
+"""FastAPI documents this where a route says nothing of 422; no route answers so."""
 
 Page = Callable[[Request, int, str], Response]
 
@@ -132,10 +144,12 @@ def answer(
 
 def _as_problems(schema: dict[str, Any]) -> dict[str, Any]:
     """Name the media type of the documented errors; FastAPI takes the route's own."""
-    documented = {str(status) for status in ANSWERS}
+    documented = {str(status) for status in _MEANINGS}
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     for path in schema["paths"].values():
         for call in path.values():
+            if call["responses"].get("422", {}).get("description") == _FRAMEWORKS_OWN:
+                del call["responses"]["422"]
             for status in documented & set(call["responses"]):
                 call["responses"][status]["content"] = content
     return schema

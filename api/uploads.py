@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from fastapi import UploadFile
+from fastapi import Request, UploadFile
 
 from core.errors import BadMedia, TooMany
 from pipeline.tools import Tools
@@ -19,14 +19,38 @@ _CHUNK = 1 << 20
 @asynccontextmanager
 async def stored(file: UploadFile, tools: Tools) -> AsyncIterator[Path]:
     """Write an upload to a scratch file, limit kept, name not used; nothing is left afterwards."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        while chunk := await file.read(_CHUNK):
+            yield chunk
+
+    async with _kept(chunks(), tools) as path:
+        yield path
+
+
+@asynccontextmanager
+async def stored_body(request: Request, tools: Tools) -> AsyncIterator[Path]:
+    """Write the bare body of a request to a scratch file, limit kept; nothing is left afterwards."""
+    async with _kept(request.stream(), tools) as path:
+        yield path
+
+
+@contextmanager
+def scratch_path(tools: Tools) -> Iterator[Path]:
+    """Give a place for one file of a stranger; nothing is left of it afterwards."""
     home = tools.settings.data_dir / "scratch"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    limit = tools.settings.max_upload_mib * _CHUNK
     with tempfile.TemporaryDirectory(dir=home) as folder:
-        path = Path(folder) / "upload"
+        yield Path(folder) / "upload"
+
+
+@asynccontextmanager
+async def _kept(chunks: AsyncIterator[bytes], tools: Tools) -> AsyncIterator[Path]:
+    limit = tools.settings.max_upload_mib * _CHUNK
+    with scratch_path(tools) as path:
         size = 0
         with path.open("wb") as target:
-            while chunk := await file.read(_CHUNK):
+            async for chunk in chunks:
                 size += len(chunk)
                 if size > limit:
                     raise BadMedia(f"The file is larger than {tools.settings.max_upload_mib} MiB.")

@@ -4,6 +4,8 @@ GreenlightError                      greenlight_error        500
 ├── BadInput                         bad_input               422  the caller can mend it
 │   ├── BadMedia                     bad_media               422  not media we accept, or over a limit
 │   ├── BadPrompt                    bad_prompt              422
+│   ├── BadQuery                     bad_query               400  asked in words of the C2PA interface
+│   ├── UnknownType                  unknown_type            415  a kind of file that is not read here
 │   └── BadEnrolment                 bad_enrolment           422
 ├── Unauthenticated                  unauthenticated         401
 ├── Forbidden                        forbidden               403
@@ -14,6 +16,7 @@ GreenlightError                      greenlight_error        500
 ├── Unavailable                      unavailable             503  a part of the gate is missing or broken
 │   ├── ModelMissing                 model_missing           503
 │   ├── KeyMissing                   key_missing             503
+│   ├── Unreachable                  unreachable             502  what a caller pointed to cannot be had
 │   └── TimedOut                     timed_out               503
 ├── PolicyError                      policy_error            500  a pack that cannot be trusted to decide
 ├── LogCorrupt                       log_corrupt             500  the audit log disagrees with itself
@@ -60,6 +63,20 @@ class BadPrompt(BadInput):
     """The prompt cannot be used as it is."""
 
     code = "bad_prompt"
+
+
+class BadQuery(BadInput):
+    """The query cannot be understood."""
+
+    code = "bad_query"
+    status = 400
+
+
+class UnknownType(BadInput):
+    """This kind of file is not read here."""
+
+    code = "unknown_type"
+    status = 415
 
 
 class BadEnrolment(BadInput):
@@ -127,6 +144,13 @@ class KeyMissing(Unavailable):
     """A key is missing."""
 
     code = "key_missing"
+
+
+class Unreachable(Unavailable):
+    """What the reference leads to cannot be had."""
+
+    code = "unreachable"
+    status = 502
 
 
 class TimedOut(Unavailable):

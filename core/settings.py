@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     delivery_preset: str = Field("medium", description="x264 preset of the one lossy encode")
     max_upload_mib: int = Field(256, description="largest upload accepted")
     provider: str = Field("Greenlight", description="name or code of the provider that labels name")
+    fetch_references: bool = Field(
+        False, description="fetch files that strangers name, for matches/byReference"
+    )
     signing_chain: Path | None = Field(
         None, description="PEM chain of the signing certificate; empty: development CA"
     )

@@ -19,6 +19,7 @@ from core.store import Store
 from core.vault import Vault
 from generation.engines import Engine
 from pipeline.keyring import Keyring
+from pipeline.matching import Matcher
 from pipeline.screening import Detector
 from policies.engine import Pack
 from provenance.labels import Plan
@@ -67,6 +68,8 @@ class Tools:
     """Our public verifier, told which unreleased request may count as a record."""
     verify_untrusted: Callable[[Path], Report]
     """The same for a stranger's file, which is read in the sandbox."""
+    matcher: Matcher
+    """Where a soft binding or a file leads."""
     version: str
     """Of Greenlight, for manifests and receipts."""
     doubles: Mapping[str, str]

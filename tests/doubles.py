@@ -31,13 +31,18 @@ from core.store import Store, open_store
 from core.tables import Partner
 from core.vault import Vault
 from pipeline.consents import Kind
+from pipeline.finder import Finder
 from pipeline.keyring import Keyring
+from pipeline.matching import Matcher
 from pipeline.tools import Tools
 from policies.engine import Pack, default_pack, load
 from provenance.labels import Plan
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
+from provenance.readings import Perception
 from safety.gallery import Template
+
+UNSEEN = Perception(media=False, trouble="Nothing is looked at here.", seconds=None)
 
 
 def reading(text: str, **changes: Any) -> dict[str, Any]:
@@ -160,6 +165,7 @@ def make_tools(folder: Path, clock: Clock, *, store: Store | None = None, **chan
         witness=lambda _body: Answer(404, ""),
         trust=Policy((VerifierKey(settings.log_origin, bytes(32)),)),
         verify=lambda _path, _job: SimpleNamespace(verdict="verified", reasons=[]),
+        matcher=Matcher(store, Finder(store), lambda _path: UNSEEN),
         verify_untrusted=lambda _path: SimpleNamespace(verdict="unknown", reasons=[]),
         version="0",
         doubles={"engine": "tiny"},

@@ -99,7 +99,7 @@ def decode(data: bytes) -> AudioPrint:
     if len(data) < _HEAD.size or not data.startswith(_MAGIC):
         raise BadInput("These bytes are no audio fingerprint.")
     count = _HEAD.unpack_from(data)[1]
-    if len(data) != _HEAD.size + 4 * count:
+    if len(data) != _HEAD.size + 4 * count or count * SECONDS_PER_WORD > MAX_SECONDS:
         raise BadInput("The audio fingerprint has the wrong length.")
     return AudioPrint(np.frombuffer(data, ">u4", count, _HEAD.size).astype(np.uint32))
 

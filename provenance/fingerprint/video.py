@@ -22,7 +22,8 @@ from provenance.fingerprint import Match, Span, pdq
 ALG = "org.greenlight.fingerprint.video.1"
 PER_SECOND = 4
 STORED_PER_SECOND = 2
-MAX_FRAMES = 4096
+MAX_SECONDS = 120
+MAX_FRAMES = PER_SECOND * MAX_SECONDS
 MIN_QUALITY = 10
 """Below it a frame is flat and its hash is noise; it counts for nothing."""
 _WORK = 256
@@ -80,7 +81,7 @@ class Printer:
 
     def add(self, pixels: Picture | Luma, time: float) -> None:
         """Look at a frame, (h, w, 3) or its luma (h, w), uint8, at its time in seconds; times rise."""
-        if time + 1e-6 < self._next or len(self._times) >= MAX_FRAMES:
+        if time + 1e-6 < self._next or time > MAX_SECONDS or len(self._times) >= MAX_FRAMES:
             return
         self._next = (np.floor(time * PER_SECOND + 0.01) + 1) / PER_SECOND
         small = np.asarray(cv2.resize(pixels, (_WORK, _WORK), interpolation=cv2.INTER_AREA), np.uint8)
@@ -141,8 +142,13 @@ def decode(data: bytes) -> VideoPrint:
     times = np.frombuffer(data, ">u4", frames, _HEAD.size)
     quality = np.frombuffer(data, np.uint8, frames, _HEAD.size + 4 * frames)
     words = np.frombuffer(data, ">u8", views * frames * 4, _HEAD.size + 5 * frames)
-    if np.any(np.diff(times.astype(np.int64)) < 0):
-        raise BadInput("The times of a video fingerprint must not fall.")
+    # Whoever sends a print decides what comparing with it costs.
+    if (
+        frames > MAX_FRAMES
+        or np.any(np.diff(times.astype(np.int64)) < 0)
+        or np.any(times > 1000 * MAX_SECONDS)
+    ):
+        raise BadInput(f"The times of a video fingerprint rise, and end within {MAX_SECONDS} s.")
     return VideoPrint(
         (times / 1000).astype(np.float32), words.reshape(views, frames, 4).astype(np.uint64), quality.copy()
     )

@@ -1,5 +1,6 @@
 """C2PA manifests: sign a finished file, stamp it later, and read one with a trust decision of our own."""
 
+from provenance.manifest._boxes import active_manifest
 from provenance.manifest._history import IngredientReading
 from provenance.manifest._media import Medium, medium
 from provenance.manifest._read import ManifestReading, read
@@ -24,6 +25,7 @@ __all__ = [
     "Origin",
     "Parent",
     "SignedManifest",
+    "active_manifest",
     "binding_payload",
     "binding_value",
     "medium",

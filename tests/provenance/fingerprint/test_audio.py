@@ -98,6 +98,7 @@ def test_decode_reads_what_encode_wrote(words: np.ndarray) -> None:
 @given(st.binary(max_size=200), st.integers(0, 40))
 def test_decode_refuses_anything_else(junk: bytes, cut: int) -> None:
     whole = encode(AudioPrint(np.arange(9, dtype=np.uint32)))
-    for data in (junk, whole[: min(cut, len(whole) - 1)], whole + junk + b"x"):
+    long = encode(AudioPrint(np.zeros(2000, np.uint32)))
+    for data in (junk, whole[: min(cut, len(whole) - 1)], whole + junk + b"x", long):
         with pytest.raises(BadInput):
             decode(data)

@@ -54,7 +54,11 @@ bench-proofs: setup ## What a log of 10,000,000 entries costs an auditor
 bench-provenance: setup ## What our signing and reading cost over the C2PA library alone
 	$(RUN)python -m provenance.manifest.bench
 
+bench-binding: models ## What it costs to find a clip among many, and how far fingerprints tell clips apart
+	$(RUN)python -m pipeline.bench_binding
+	$(RUN)python -m pipeline.bench_prints $(CLIPS)
+
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-log bench-queries bench-proofs bench-provenance clean
+.PHONY: help setup models demo up test lint check bench bench-log bench-queries bench-proofs bench-provenance bench-binding clean

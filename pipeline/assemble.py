@@ -22,6 +22,7 @@ from pipeline import people
 from pipeline.finder import Finder
 from pipeline.keyring import Keyring, first_keys
 from pipeline.ledger import open_ledger
+from pipeline.matching import Matcher, onlooker
 from pipeline.records import prover
 from pipeline.screening import ChildDetector, child_pool
 from pipeline.tools import Stamp, Tools
@@ -45,13 +46,15 @@ def assemble(settings: Settings) -> Tools:
     vault.adopt(store)
     pool = child_pool()
     authority, tsa_roots = _authority(settings, keys_dir, clock)
+    finder = Finder(store)
+    cage = sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds)
     verifier = Verifier(
         ring=ring,
         tsa_roots_pem=tsa_roots,
         store=store,
-        finder=Finder(store),
+        finder=finder,
         prove=prover(ledger.folder, ledger.policy),
-        cage=sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds),
+        cage=cage,
     )
     detector = partial(
         ChildDetector, models_dir=settings.models_dir, pool=pool, seconds=settings.screen_seconds
@@ -86,6 +89,7 @@ def assemble(settings: Settings) -> Tools:
         trust=ledger.policy,
         verify=verifier.own,
         verify_untrusted=verifier.untrusted,
+        matcher=Matcher(store, finder, onlooker(ring, cage)),
         version=version("greenlight"),
         doubles=ring.doubles() | _time_doubles(settings),
     )

@@ -93,7 +93,7 @@ def erase_mentions(home: Holdings, identity: str, *, actor: str) -> list[str]:
     Each is a transaction of its own. Answers the ids of the erased ones.
     """
     with home.store.reading() as session:
-        named = select(Ruling.job).where(sa.cast(col(Ruling.decision), sa.String).contains(identity))
+        named = select(Ruling.job).where(_names(col(Ruling.decision), identity))
         rests = select(ConsentUse.job).join(Consent).where(Consent.identity == identity)
         jobs = sorted({*session.exec(named), *session.exec(rests)})
     return [job for job in jobs if _erased_or_later(home, job, actor)]
@@ -215,6 +215,10 @@ def _uploads(job: Job) -> list[str]:
 
 
 def _needed(session: Session, upload: str) -> bool:
-    asks = sa.cast(col(Job.ask), sa.String).contains(upload)
-    other = select(Job.id).where(asks, col(Job.erased_ms).is_(None)).limit(1)
+    other = select(Job.id).where(_names(col(Job.ask), upload), col(Job.erased_ms).is_(None)).limit(1)
     return session.exec(other).first() is not None
+
+
+def _names(column: Any, name: str) -> Any:
+    """Give the SQL condition that a JSON column holds this string."""
+    return sa.cast(column, sa.String).contains(f'"{name}"', autoescape=True)

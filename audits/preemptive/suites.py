@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from audits.preemptive.erasure import erasure
 from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
 from audits.preemptive.log_tamper import log_tamper
@@ -39,7 +40,13 @@ class Suite(Protocol):
         ...
 
 
-SUITES: Mapping[str, Suite] = {"log-tamper": log_tamper, "proofs": proofs, "labels": labels, "fuzz": fuzz}
+SUITES: Mapping[str, Suite] = {
+    "log-tamper": log_tamper,
+    "proofs": proofs,
+    "labels": labels,
+    "fuzz": fuzz,
+    "erasure": erasure,
+}
 
 
 def run(

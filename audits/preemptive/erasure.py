@@ -21,7 +21,8 @@ from sqlmodel import Session, select
 
 from audits.erasure import erase_person, erase_request, finish
 from audits.log.cosign import Quorum
-from audits.log.proof import prove_each, verify_proof
+from audits.log.proof import verify_proof
+from  import prove_each
 from audits.log.writer import integrate, log_key
 from audits.preemptive.result import Row, counted
 from core.blobs import LocalBlobs

@@ -21,8 +21,7 @@ from sqlmodel import Session, select
 
 from audits.erasure import erase_person, erase_request, finish
 from audits.log.cosign import Quorum
-from audits.log.proof import verify_proof
-from  import prove_each
+from audits.log.proof import Prover, verify_proof
 from audits.log.writer import integrate, log_key
 from audits.preemptive.result import Row, counted
 from core.blobs import LocalBlobs
@@ -314,7 +313,8 @@ def _proofs(house: _House) -> list[str]:
     policy = Quorum().policy(log_key(house.folder / "log-key", _ORIGIN))
     with house.store.reading() as session:
         size = len(session.exec(select(AuditEvent.id)).all())
-    return [proof.render() for proof in prove_each(house.folder / "log", policy, range(size))]
+    prover = Prover(house.folder / "log", policy)
+    return [prover.prove(index).render() for index in range(size)]
 
 
 def _verified(house: _House, proofs: Iterable[str]) -> int:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import bindings, console, generations, keys, people, problems, public, verify_page
+from api import audits, bindings, console, generations, keys, people, problems, public, verify_page
 from api.uploads import Decoders
 from core.vault import secret_file
 from pipeline.tools import Tools
@@ -33,6 +33,7 @@ def create_app(tools: Tools) -> FastAPI:
     for router in (
         generations.router,
         people.router,
+        audits.router,
         public.router,
         bindings.router,
         keys.router,

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from sqlmodel import Session
 
 from api.uploads import Decoders
+from audits.grants import standing
 from core.clock import Clock, milliseconds, new_id
 from core.errors import BadInput, Forbidden, NotFound, Unauthenticated
 from core.tables import ApiKey, Partner, Reviewer
@@ -34,7 +35,7 @@ def new_key(session: Session, partner: str, clock: Clock) -> str:
         raise NotFound("There is no such partner.")
     public, secret = secrets.token_hex(6), secrets.token_urlsafe(24)
     row = ApiKey(
-        id=public, partner=partner, secret_hash=_KEYS.hash(secret), created_ms=milliseconds(clock.now())
+        id=public, partner=partner, secret_hash=key_hash(secret), created_ms=milliseconds(clock.now())
     )
     session.add(row)
     return f"glk_{public}_{secret}"
@@ -65,19 +66,35 @@ def checked_reviewer(session: Session, name: str, password: str) -> Reviewer:
 
 def calling_partner(request: Request) -> str:
     """Find the partner whose key came with the request, or raise `Unauthenticated`."""
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    parts = key.split("_", 2)
-    if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != "glk" or not parts[1].isalnum():
-        raise Unauthenticated
+    public, secret = split_key(request, "glk")
     with tools_of(request).store.reading() as session:
-        row = session.get(ApiKey, parts[1])
-    if row is None or row.revoked or not _matches(_KEYS, row.secret_hash, parts[2]):
+        row = session.get(ApiKey, public)
+    if row is None or row.revoked or not key_matches(row.secret_hash, secret):
         raise Unauthenticated
     return row.partner
 
 
-def signed_in(request: Request) -> Reviewer:
-    """Find the person who is signed in to the console, or raise `Unauthenticated`."""
+def split_key(request: Request, prefix: str) -> tuple[str, str]:
+    """Give the public and the secret half of the bearer key `PREFIX_…_…`, or raise `Unauthenticated`."""
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    parts = key.split("_", 2)
+    if scheme.lower() != "bearer" or len(parts) != 3 or parts[0] != prefix or not parts[1].isalnum():
+        raise Unauthenticated
+    return parts[1], parts[2]
+
+
+def key_hash(secret: str) -> str:
+    """Hash the secret half of a key, as it is kept."""
+    return _KEYS.hash(secret)
+
+
+def key_matches(stored: str, secret: str) -> bool:
+    """Tell whether this is the secret half that was hashed."""
+    return _matches(_KEYS, stored, secret)
+
+
+def known_person(request: Request) -> Reviewer:
+    """Find the person of any role who is signed in to the console, or raise `Unauthenticated`."""
     name = request.session.get("reviewer")
     if name:
         with tools_of(request).store.reading() as session:
@@ -85,6 +102,20 @@ def signed_in(request: Request) -> Reviewer:
         if found is not None:
             return found
     raise Unauthenticated("Sign in first.")
+
+
+def signed_in(request: Request, person: Annotated[Reviewer, Depends(known_person)]) -> Reviewer:
+    """Find the person who is signed in, or raise `Forbidden` when held clips are not theirs to see.
+
+    An auditor sees them while their grant stands; a regulator sees the audit log only, within its scope.
+    """
+    if person.role == "regulator":
+        raise Forbidden("Regulators read the audit log.")
+    if person.role == "auditor":
+        tools = tools_of(request)
+        with tools.store.reading() as session:
+            standing(session, person.name, tools.clock)
+    return person
 
 
 def deciding(reviewer: Annotated[Reviewer, Depends(signed_in)]) -> Reviewer:
@@ -130,6 +161,7 @@ def decoders_of(request: Request) -> Decoders:
 FreeDecoders = Annotated[Decoders, Depends(decoders_of)]
 GateTools = Annotated[Tools, Depends(tools_of)]
 CallingPartner = Annotated[str, Depends(calling_partner)]
+KnownPerson = Annotated[Reviewer, Depends(known_person)]
 SignedIn = Annotated[Reviewer, Depends(signed_in)]
 Deciding = Annotated[Reviewer, Depends(deciding)]
 Administering = Annotated[Reviewer, Depends(administering)]

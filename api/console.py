@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 from sqlmodel import Session, col, select
 
-from api.auth import Deciding, GateTools, SignedIn, checked_form, checked_reviewer
+from api.auth import Deciding, GateTools, KnownPerson, SignedIn, checked_form, checked_reviewer
 from api.proofs import proof_file
 from api.schemas import IdInPath, Label
 from core.clock import iso
@@ -68,11 +68,15 @@ def post_login(
     request.session.clear()
     # The token of the forms comes now and not with the first page, so that pages opened side by side agree.
     request.session.update(reviewer=reviewer.name, form_token=secrets.token_urlsafe(16))
-    return RedirectResponse("/console/", 303)
+    with tools.store.session() as session:
+        actor, facts = f"{reviewer.role}:{reviewer.name}", {"role": reviewer.role}
+        record(session, Event(tag=Tag.SESSION_OPENED, actor=actor, facts=facts), tools.clock)
+        session.commit()
+    return RedirectResponse("/console/audit" if reviewer.role == "regulator" else "/console/", 303)
 
 
 @router.post("/logout")
-def post_logout(request: Request, reviewer: SignedIn, form_token: Annotated[str, Form()]) -> Response:
+def post_logout(request: Request, reviewer: KnownPerson, form_token: Annotated[str, Form()]) -> Response:
     """Sign out."""
     checked_form(request, form_token)
     request.session.clear()

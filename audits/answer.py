@@ -1,8 +1,8 @@
 """Check an answer against the public log: each entry is in it, and none that matches was left out.
 
-Only public bytes and the log's verifier key are believed. The range's entry bundles are hashed from their
-leaves, everything else comes from the hash tiles, and together they must lead to the signed root: so the
-leaves of the range are the ones that were signed, all of them. Then the filter is asked again of each.
+Only public bytes and the keys of the log and its witnesses are believed. The range's entry bundles are hashed
+from their leaves, everything else comes from the hash tiles, and together they must lead to the signed root:
+so the leaves of the range are the ones that were signed, all of them. Then the filter is asked again of each.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audits.filters import EVERYTHING, Filter
-from audits.log.format import TILE_WIDTH, Checkpoint, Tile, VerifierKey, read_checkpoint, read_tile
+from audits.log.format import TILE_WIDTH, Checkpoint, Tile, Verifier, read_checkpoint, read_tile
 from audits.log.tree import leaf_hash, root, tile_at
 from audits.queries import Page
 from audits.terms import Field, read_leaf, terms, territory_of
@@ -22,14 +22,14 @@ _SHOWN = 20
 
 
 def check_answer(
-    folder: Path, vkey: VerifierKey, page: Page, wanted: Filter, *, within: Filter = EVERYTHING
+    folder: Path, verifier: Verifier, page: Page, wanted: Filter, *, within: Filter = EVERYTHING
 ) -> Checkpoint:
     """Return the checkpoint that shows a page to be right and complete; LogCorrupt says what is not.
 
     Takes the time to hash the range once and one hash for every 256 other entries; memory is one bundle, and
     the territories of the requests begun in the log where the question is about territories.
     """
-    head, _ = read_checkpoint(folder, vkey)
+    head, _ = read_checkpoint(folder, verifier)
     if not 0 <= page.start <= page.end <= head.size:
         raise LogCorrupt(
             f"the answer speaks of the entries {page.start} to {page.end} of a log of {head.size}"

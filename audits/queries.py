@@ -9,7 +9,7 @@ says so, and `after` goes on from there.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
@@ -52,6 +52,14 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """The signed checkpoint `note` over the first `size` entries, under which a question is answered."""
+
+    size: int
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
 class Page:
     """All matching entries among the log indexes [start, end), under the signed checkpoint `note`.
 
@@ -68,37 +76,34 @@ class Page:
 
 
 def events(
-    session: Session, wanted: Filter, *, within: Filter = EVERYTHING, after: int = 0, limit: int = 100
+    session: Session,
+    wanted: Filter,
+    *,
+    within: Filter = EVERYTHING,
+    after: int = 0,
+    limit: int = 100,
+    head: Head | None = None,
 ) -> Page:
     """Find the entries that `wanted` and `within` both let through, in log order, from index `after` on.
 
-    `within` is what the asker may see at all. An event that the sequencer has not reached yet is neither in
-    the answer nor in the range.
+    `within` is what the asker may see at all, `head` a public checkpoint, or else the database's newest. An
+    event that it does not cover yet is neither in the answer nor in the range.
     """
     if not 1 <= limit <= MAX_LIMIT or after < 0:
         raise BadInput(f"a page has 1 to {MAX_LIMIT} events and starts at an index of 0 or more")
     # Read first: an entry that is appended meanwhile is beyond the stated range, never missing from it.
-    newest = session.exec(select(LogCheckpoint).order_by(col(LogCheckpoint.size).desc()).limit(1)).first()
-    size = newest.size if newest else 0
-    search = _Search(session, (wanted, within), limit, size)
-    start = min(after, size)
+    head = head or _newest(session)
+    search = _Search(session, (wanted, within), limit, head.size)
+    start = min(after, head.size)
     end = search.through_index(start)
     if end is None:
         end = search.through_rest(start)
-    note = newest.note if newest else ""
-    return Page(tuple(search.found), start, end, end if end < size else None, size, note)
+    return Page(tuple(search.found), start, end, end if end < head.size else None, head.size, head.note)
 
 
-def gathered(
-    session: Session, wanted: Filter, *, within: Filter = EVERYTHING, after: int = 0, limit: int = 100
-) -> Page:
-    """Find events as `events` does, page after page until `limit` are found or the log is at its end."""
-    page = events(session, wanted, within=within, after=after, limit=limit)
-    while page.after is not None and len(page.entries) < limit:
-        left = limit - len(page.entries)
-        more = events(session, wanted, within=within, after=page.after, limit=left)
-        page = replace(more, entries=page.entries + more.entries, start=page.start)
-    return page
+def _newest(session: Session) -> Head:
+    row = session.exec(select(LogCheckpoint).order_by(col(LogCheckpoint.size).desc()).limit(1)).first()
+    return Head(row.size, row.note) if row else Head(0, "")
 
 
 def all_events(session: Session, wanted: Filter, *, within: Filter = EVERYTHING) -> Iterator[Entry]:

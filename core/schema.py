@@ -52,6 +52,11 @@ class Tag(StrEnum):
     AUDIT_QUERIED = "audit:queried"
     AUDIT_OPENED = "audit:opened"
     AUDIT_RAN = "audit:ran"
+    GRANT_PROPOSED = "grant:proposed"
+    GRANT_APPROVED = "grant:approved"
+    GRANT_REVOKED = "grant:revoked"
+    GRANT_EXPIRED = "grant:expired"
+    SESSION_OPENED = "session:opened"
     JOB_RECLAIMED = "job:reclaimed"
     KEY_CREATED = "key:created"
     KEY_PROPOSED = "key:proposed"
@@ -138,7 +143,8 @@ _RATE = Record({"case": LINE, "hits": COUNT, "trials": COUNT, "better": WORD})
 # Why a request came to where it is: the stage, the rules and what they are about.
 _WHY: Mapping[str, Fact] = {"stage": WORD, "rules": Many(WORD), "categories": Many(WORD)}
 
-_FILTERS = Record({f"{name}?": ID for name in ("partner", "tag", "state", "rule", "identity", "job")})
+
+_GRANT: Mapping[str, Fact] = {"grant": ID, "role": WORD, "scope": DIGEST, "ends": TIME}
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +282,8 @@ _FACTS: Mapping[Tag, Told] = {
     Tag.AUDIT_QUERIED: Told(
         "Somebody of the house, or an auditor, looked.",
         (),
-        {"filters?": _FILTERS, "query?": DIGEST, "start?": COUNT, "end?": COUNT, "count?": COUNT},
+        # A question stands here by its digest alone, since it may name a person; the words are private.
+        {"query?": DIGEST, "start?": COUNT, "end?": COUNT, "count?": COUNT, "form?": WORD, "grant?": ID},
     ),
     Tag.AUDIT_OPENED: Told(
         "Somebody read the private part of an entry, which was checked against its commitment.",
@@ -299,6 +306,13 @@ _FACTS: Mapping[Tag, Told] = {
             "result": DIGEST,
         },
     ),
+    Tag.GRANT_PROPOSED: Told(
+        "An admin would let somebody read the log; who, what and why are private.", (), _GRANT
+    ),
+    Tag.GRANT_APPROVED: Told("Another admin let them.", (), _GRANT),
+    Tag.GRANT_REVOKED: Told("An admin ended it; the reason is private.", (), _GRANT),
+    Tag.GRANT_EXPIRED: Told("Its term was over.", (), _GRANT),
+    Tag.SESSION_OPENED: Told("A person signed in to the console.", (), {"role": WORD}),
     Tag.JOB_RECLAIMED: Told(
         "A step was taken over from a worker that lost it.", _CLIP, {"state": WORD, "attempt": COUNT}
     ),

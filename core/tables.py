@@ -72,7 +72,7 @@ class ApiKey(SQLModel, table=True):
 
 
 class Reviewer(SQLModel, table=True):
-    """A person who decides on held clips; `role` is reviewer, auditor or admin."""
+    """A person with a place in the console; `role` is reviewer, auditor, regulator or admin."""
 
     name: str = Field(primary_key=True)
     password_hash: str
@@ -367,6 +367,53 @@ class AuditBlock(SQLModel, table=True):
     count: int
     low_ms: int = _ms()
     high_ms: int = _ms()
+
+
+class AuditGrant(SQLModel, table=True):
+    """What an auditor or a regulator may read, until when, and which two admins let them.
+
+    The constraints are the four eyes: nobody approves what they proposed, and nobody lets themselves in.
+    """
+
+    __table_args__ = (
+        CheckConstraint("approved_by <> proposed_by", name="auditgrant_two_people"),
+        CheckConstraint("person <> proposed_by AND person <> approved_by", name="auditgrant_not_oneself"),
+        CheckConstraint("state <> 'active' OR approved_by IS NOT NULL", name="auditgrant_approved"),
+        Index(
+            "auditgrant_one_a_person",
+            "person",
+            unique=True,
+            sqlite_where=text("state IN ('proposed', 'active')"),
+            postgresql_where=text("state IN ('proposed', 'active')"),
+        ),
+    )
+
+    id: str = Field(primary_key=True)
+    person: str = Field(foreign_key="reviewer.name")
+    role: str
+    """auditor: everything; regulator: what `scope` lets through"""
+    scope: dict[str, Any] = Field(sa_column=_json())
+    ends_ms: int = _ms()
+    state: str = "proposed"
+    """proposed, active, revoked or expired"""
+    reason: str
+    proposed_by: str = Field(foreign_key="reviewer.name")
+    approved_by: str | None = Field(default=None, foreign_key="reviewer.name")
+    created_ms: int = _ms()
+    secret_hash: str | None = None
+    """argon2 of the bearer token that its holder made last"""
+
+
+class SavedQuery(SQLModel, table=True):
+    """A question that somebody wants to ask again; `owner` is an actor."""
+
+    __table_args__ = (UniqueConstraint("owner", "name"),)
+
+    id: str = Field(primary_key=True)
+    owner: str
+    name: str
+    filter: dict[str, Any] = Field(sa_column=_json())
+    created_ms: int = _ms()
 
 
 class LogEntry(SQLModel, table=True):

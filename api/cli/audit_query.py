@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
+from api.audits import desk_of
 from api.cli import local
 from api.cli.show import Json, answer, told
 from audits.answer import check_answer
-from audits.filters import Filter, make_filter, parse_cursor, render_cursor
+from audits.filters import Filter, make_filter, render_cursor
+from audits.grants import OPERATOR
 from audits.index import catch_up
-from audits.log.writer import log_key
-from audits.queries import Entry, Page, gathered
-from core.events import Event, Tag, record
+from audits.queries import Entry, Page
 from pipeline.tools import Tools
 
-OPERATOR = "operator"
 Since = Annotated[datetime | None, typer.Option(help="From this time (UTC).")]
 Until = Annotated[datetime | None, typer.Option(help="Before this time (UTC).")]
 
@@ -56,31 +56,24 @@ def query(
     fields |= {"job": clip, "actor": actor, "territory": territory}
     with told():
         wanted = make_filter(fields, since=since, until=until)
-        after = parse_cursor(cursor, wanted) if cursor else 0
         tools = local.open_tools()
-        page = _asked(tools, wanted, after, limit)
+        page = _asked(tools, wanted, cursor, limit)
         if prove:
-            _proven(tools, page, wanted)
+            check_answer(tools.settings.data_dir / "log", tools.trust, page, wanted)
     answer(_told(page, wanted, proven=prove), _shown(page, proven=prove), as_json=as_json)
 
 
-def _asked(tools: Tools, wanted: Filter, after: int, limit: int) -> Page:
+def _asked(tools: Tools, wanted: Filter, cursor: str, limit: int) -> Page:
     tools.integrate()
-    catch_up(tools.store)
-    with tools.store.session() as session:
-        page = gathered(session, wanted, after=after, limit=limit)
-        facts = {"query": wanted.sha256, "start": page.start, "end": page.end, "count": len(page.entries)}
-        event = Event(tag=Tag.AUDIT_QUERIED, actor=OPERATOR, facts=facts, private={"query": wanted.json()})
-        record(session, event, tools.clock, tools.vault)
-        # Nothing is shown before this line: a log that cannot remember the question gives no answer.
-        session.commit()
+    while catch_up(tools.store):
+        pass
+    desk = desk_of(tools)
+    page = desk.ask(OPERATOR, wanted, cursor=cursor, limit=limit)
+    while page.after is not None and len(page.entries) < limit:
+        following = render_cursor(page.after, wanted)
+        more = desk.ask(OPERATOR, wanted, cursor=following, limit=limit - len(page.entries))
+        page = replace(more, entries=page.entries + more.entries, start=page.start)
     return page
-
-
-def _proven(tools: Tools, page: Page, wanted: Filter) -> None:
-    data = tools.settings.data_dir
-    vkey = log_key(data / "keys" / "log", tools.settings.log_origin).vkey
-    check_answer(data / "log", vkey, page, wanted)
 
 
 def _told(page: Page, wanted: Filter, *, proven: bool) -> dict[str, Any]:

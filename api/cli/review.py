@@ -18,7 +18,7 @@ from pipeline.review import Verdict, decide, queue
 app = typer.Typer(no_args_is_help=True, help="Decide on held clips.")
 Clip = Annotated[str, typer.Argument(help="Id of the request.")]
 Reason = Annotated[str, typer.Option(help="Why; goes into the record.")]
-Role = Literal["reviewer", "auditor", "admin"]
+Role = Literal["reviewer", "auditor", "regulator", "admin"]
 As = Annotated[str, typer.Option("--as", help="Name of the reviewer.")]
 
 
@@ -86,7 +86,10 @@ def add(
         typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="At least 12 characters."),
     ],
     role: Annotated[
-        Role, typer.Option(help="reviewer decides, auditor looks, admin also changes keys.")
+        Role,
+        typer.Option(
+            help="reviewer decides, auditor and regulator read by a grant, admin also changes keys and grants."
+        ),
     ] = "reviewer",
     as_json: Json = False,
 ) -> None:

@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,6 +18,9 @@ from starlette.testclient import TestClient
 
 from api.app import create_app
 from api.auth import add_reviewer, new_key
+from api.readers import new_token
+from audits.filters import EVERYTHING, Filter
+from audits.grants import approve, propose
 from audits.log.writer import integrate, log_key
 from core.clock import milliseconds
 from core.decision import Decision, RuleHit, to_json
@@ -154,6 +158,29 @@ class World:
 
     def reviewer(self, name: str, role: str = "reviewer") -> None:
         self.add(Reviewer(name=name, password_hash=_password_hash(), role=role))
+        if role == "auditor":
+            self.grant(name, EVERYTHING)
+
+    def grant(self, person: str, scope: Filter, *, days: int = 30) -> str:
+        """Let two admins grant a person a scope."""
+        with self.tools.store.session() as session:
+            for admin in ("ada", "ben"):
+                session.merge(Reviewer(name=admin, password_hash=_password_hash(), role="admin"))
+            session.flush()
+            ends = self.clock.now() + timedelta(days=days)
+            told = {"scope": scope, "ends": ends, "by": "ada", "reason": "a case"}
+            gate = {"clock": self.clock, "vault": self.tools.vault}
+            grant = propose(session, person=person, **told, **gate)
+            approve(session, grant.id, by="ben", **gate)
+            session.commit()
+        return grant.id
+
+    def token(self, person: str) -> dict[str, str]:
+        """Make the headers with which a person reads the audit log."""
+        with self.tools.store.session() as session:
+            token = new_token(session, person, self.clock)
+            session.commit()
+        return {"Authorization": f"Bearer {token}"}
 
     def job(self, job_id: str) -> Job:
         with self.tools.store.reading() as session:

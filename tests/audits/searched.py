@@ -26,7 +26,7 @@ def put(log: Any, *leaves: dict[str, Any]) -> None:
     """Commit events with these leaves; what is left out is filled in."""
     with log.store.session() as session:
         for given in leaves:
-            said = {"v": 2, "at_ms": milliseconds(log.clock.now()), "actor": "system"} | given
+            said = {"v": 1, "at_ms": milliseconds(log.clock.now()), "actor": "system"} | given
             columns = {name: said.get(name) for name in ("partner", "job", "identity", "rule")}
             session.add(
                 AuditEvent(

@@ -14,7 +14,7 @@ from sqlmodel import select
 from audits import index, queries
 from audits.filters import EVERYTHING, Filter, make_filter
 from audits.index import catch_up, indexed
-from audits.queries import all_events, events, gathered
+from audits.queries import all_events, events
 from audits.terms import Field
 from core.errors import BadInput
 from core.tables import AuditEvent, AuditPosting
@@ -88,7 +88,7 @@ def test_every_filter_finds_what_the_leaves_say(filled: Any, said: dict[str, Any
     wanted, within = given_filter(said), Filter(values={Field.PARTNER: ("p_1", "p_2")})
     leaves = leaves_of(filled)
     with filled.store.reading() as session:
-        page = gathered(session, wanted, limit=1000)
+        page = events(session, wanted, limit=1000)
         assert (page.start, page.end, page.after, page.size) == (0, 400, None, 400)
         assert indexes(page) == plainly(leaves, wanted)
         assert [entry.index for entry in all_events(session, wanted, within=within)] == plainly(

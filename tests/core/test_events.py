@@ -168,9 +168,12 @@ def test_what_is_not_exact_is_refused(value: Any, session: Session, clock: Any) 
         ({"job": "Ana Ünal"}, "job is no id"),
         ({"rule": "Ana Ünal"}, "rule is no word"),
         ({"tag": Tag.CLIP_RELEASED}, "file is missing"),
-        ({"tag": Tag.AUDIT_QUERIED, "facts": {"filters": {"name": "x"}}}, "filters.name is not declared"),
-        ({"tag": Tag.AUDIT_QUERIED, "facts": {"filters": "x"}}, "filters is no object"),
-        ({"tag": Tag.AUDIT_QUERIED, "facts": {"filters?": {}}}, "not declared"),
+        (
+            {"tag": Tag.POLICY_DECIDED, "facts": {"rules": [{"name": "x"}]}},
+            r"rules\[0\].name is not declared",
+        ),
+        ({"tag": Tag.POLICY_DECIDED, "facts": {"rules": ["x"]}}, r"rules\[0\] is no object"),
+        ({"tag": Tag.AUDIT_QUERIED, "facts": {"form?": "x"}}, "not declared"),
     ],
 )
 def test_what_the_schema_does_not_declare_is_refused(

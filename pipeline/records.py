@@ -75,6 +75,7 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
     marks = job.got["marks"]
     kept = select(Fingerprint.alg, Fingerprint.data).where(col(Fingerprint.job) == job.id)
     prints: dict[str, bytes] = dict(session.exec(kept).all())
+    labels = session.exec(select(Manifest.label).where(col(Manifest.job) == job.id)).all()
     return Record(
         id=job.id,
         payload=int(job.payload, 16),
@@ -89,6 +90,7 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
         made=("audio",) if job.kind == "soundtrack" else ("video", "audio"),
         video_print=_readable(video.decode, prints.get(video.ALG)),
         audio_print=_readable(audio.decode, prints.get(audio.ALG)),
+        labels=tuple(labels),
     )
 
 

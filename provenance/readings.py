@@ -30,7 +30,7 @@ class Record:
     `seconds` is its length, `digest` the SHA-256 of the released bytes (evidence, never an identity: signed
     files are malleable), `log_index` the number of its log entry. `made` are the tracks that a model made: a
     filmed scene that only got a soundtrack looks like ours without having come from here. The prints are the
-    fingerprints of its tracks.
+    fingerprints of its tracks. `labels` are those of all its manifests: one that was stamped later has two.
     """
 
     id: str
@@ -46,6 +46,7 @@ class Record:
     made: tuple[Track, ...] = ("video", "audio")
     video_print: VideoPrint | None = None
     audio_print: AudioPrint | None = None
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

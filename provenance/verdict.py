@@ -84,7 +84,8 @@ def _bound(readings: Readings) -> set[int | None]:
 def _is_history(readings: Readings, record: Record) -> bool:
     """Tell whether the manifest openly builds on the one that we released."""
     inputs = readings.file.manifest.ingredients
-    return any(one.state == "trusted" and one.label == record.manifest_label for one in inputs)
+    ours = {record.manifest_label, *record.labels}
+    return any(one.state == "trusted" and one.label is not None and one.label in ours for one in inputs)
 
 
 def _tampering(readings: Readings) -> Iterator[str]:

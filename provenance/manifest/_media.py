@@ -27,10 +27,14 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """A media type that can carry a manifest; `tracks` maps "video" and "audio" to ids of an MP4's tracks."""
+    """A media type that can carry a manifest, and of an MP4 what matters to one.
+
+    `tracks` maps "video" and "audio" to ids of its tracks; `bodies` counts its boxes of media data.
+    """
 
     mime: str
     tracks: dict[str, str] = field(default_factory=dict)
+    bodies: int = 0
 
 
 def medium(path: Path) -> Medium:
@@ -74,20 +78,42 @@ def _is_layer_3(head: bytes) -> bool:
 
 
 def _bmff(file: BinaryIO, brand: bytes) -> Medium:
-    tracks = _tracks(file)
+    boxes = list(_top(file))
+    tracks = _tracks(_content(file, boxes))
+    bodies = sum(kind == b"mdat" for kind, _, _ in boxes)
     if not tracks:  # a picture in the same clothes (AVIF, HEIC), or cut short
         raise _refused(None)
     if brand == _QUICKTIME:
-        return Medium("video/quicktime", tracks)
+        return Medium("video/quicktime", tracks, bodies)
     if brand in _AUDIO_BRANDS or "video" not in tracks:
-        return Medium("audio/mp4", tracks)
-    return Medium("video/mp4", tracks)
+        return Medium("audio/mp4", tracks, bodies)
+    return Medium("video/mp4", tracks, bodies)
 
 
-def _tracks(file: BinaryIO) -> dict[str, str]:
+def _top(file: BinaryIO) -> Iterator[tuple[bytes, int, int]]:
+    """Walk the boxes of a file: type, where the content starts and where it ends."""
+    at, end = 0, file.seek(0, io.SEEK_END)
+    for _ in range(_MOST_BOXES):
+        file.seek(at)
+        size, kind, start = _box(file.read(16), end - at)
+        if size < start:
+            return
+        yield kind, at + start, at + size
+        at += size
+
+
+def _content(file: BinaryIO, boxes: list[tuple[bytes, int, int]]) -> memoryview:
+    for kind, start, end in boxes:
+        if kind == b"moov":
+            file.seek(start)
+            return memoryview(file.read(min(end - start, _LARGEST_MOOV)))
+    return memoryview(b"")
+
+
+def _tracks(moov: memoryview) -> dict[str, str]:
     """Find the first picture and the first sound track; a file cut short has those that are still there."""
     found: dict[str, str] = {}
-    for kind, trak in _inside(_moov(file)):
+    for kind, trak in _inside(moov):
         if kind == b"trak":
             name, number = _track(trak)
             if name:
@@ -101,20 +127,6 @@ def _track(trak: memoryview) -> tuple[str, str]:
     name = _NAMES.get(bytes(media.get(b"hdlr", _NOTHING)[8:12]), "")
     start = 20 if bytes(header[:1]) == b"\x01" else 12  # version 1 has times of 64 bits
     return name, str(int.from_bytes(header[start : start + 4], "big"))
-
-
-def _moov(file: BinaryIO) -> memoryview:
-    at, end = 0, file.seek(0, io.SEEK_END)
-    for _ in range(_MOST_BOXES):
-        file.seek(at)
-        size, kind, start = _box(file.read(16), end - at)
-        if size < start:
-            break
-        if kind == b"moov":
-            file.seek(at + start)
-            return memoryview(file.read(min(size, _LARGEST_MOOV) - start))
-        at += size
-    return _NOTHING
 
 
 def _inside(body: memoryview) -> Iterator[tuple[bytes, memoryview]]:

@@ -23,15 +23,14 @@ _CREATED = [
     "org.greenlight.tracks",
 ]
 
-_LARGE_BYTES = 512 << 20
 _MERKLE_KIB = 1024
 _IN_MEMORY_MIB = 64
 
 
-def settings(claim_roots_pem: str, tsa_roots_pem: str = "", *, size: int = 0) -> dict[str, Any]:
+def settings(claim_roots_pem: str, tsa_roots_pem: str = "", *, tree: bool = False) -> dict[str, Any]:
     """Give settings that fetch nothing, trust only these roots and hash everything that can be hashed.
 
-    `size` is that of the file in bytes: a large one is hashed in a tree of chunks, which bounds the memory.
+    With a `tree` an MP4 is hashed in a tree of chunks, which bounds the memory.
     """
     lists = ((claim_roots_pem, "manifest", CLAIM_LIST), (tsa_roots_pem, "tsa", TSA_LIST))
     anchors = [
@@ -45,7 +44,7 @@ def settings(claim_roots_pem: str, tsa_roots_pem: str = "", *, size: int = 0) ->
             "allowed_network_hosts": [],
             # the SDK holds a file twice in memory up to this size, beyond it in an unlinked temporary file
             "backing_store_memory_threshold_in_mb": _IN_MEMORY_MIB,
-            **({"merkle_tree_chunk_size_in_kb": _MERKLE_KIB} if size > _LARGE_BYTES else {}),
+            **({"merkle_tree_chunk_size_in_kb": _MERKLE_KIB} if tree else {}),
         },
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False},
         "builder": {
@@ -57,9 +56,9 @@ def settings(claim_roots_pem: str, tsa_roots_pem: str = "", *, size: int = 0) ->
     }
 
 
-def stamping(claim_roots_pem: str, relay: str, *, size: int) -> dict[str, Any]:
+def stamping(claim_roots_pem: str, relay: str) -> dict[str, Any]:
     """Give settings under which an update manifest brings time stamps, asked for at the address `relay`."""
-    told = settings(claim_roots_pem, size=size)
+    told = settings(claim_roots_pem)
     told["core"]["allowed_network_hosts"] = [relay]  # scheme, host and port, or it is refused
     told["builder"]["auto_timestamp_assertion"] = {
         "enabled": True,

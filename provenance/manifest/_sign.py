@@ -23,6 +23,7 @@ from provenance.manifest._shape import Claim, Parent, definition, ingredient, up
 from provenance.timestamp import Authority, relay
 
 _log = structlog.get_logger("manifest")
+_LARGE_BYTES = 512 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ def stamp(src: Path, dst: Path, version: str, keys: SigningKeys, authority: Auth
     if before.label is None or before.state not in ("trusted", "untrusted"):
         raise BadMedia("Only a file with a manifest that holds can be given a time stamp.")
     with _work(src, dst, keys) as work, relay(authority) as through:
-        asked = stamping(keys.claim_roots_pem, through.url, size=src.stat().st_size)
+        asked = stamping(keys.claim_roots_pem, through.url)
         try:
             manifest = work.embed(update(kind.mime, version), asked, through.url)
         except C2paError as error:
@@ -137,7 +138,9 @@ def _work(src: Path, dst: Path, keys: SigningKeys) -> Iterator[_Work]:
 
 def _signed(work: _Work, claim: Claim, kind: Medium, authority: Authority | None) -> tuple[bytes, bool]:
     told = definition(claim, kind.tracks)
-    asked = settings(work.keys.claim_roots_pem, size=work.src.stat().st_size)
+    # the SDK's tree over more than one box of media data does not hold when it is read again
+    tree = kind.bodies == 1 and work.src.stat().st_size > _LARGE_BYTES
+    asked = settings(work.keys.claim_roots_pem, tree=tree)
     if authority is not None:
         with relay(authority) as through:
             try:

@@ -12,8 +12,9 @@ from core.clock import SystemClock
 from core.errors import BadMedia, Unavailable
 from core.media.probe import probe
 from provenance.keys import SigningKeys, dev_keys
-from provenance.manifest import Claim, Parent, medium, read, sign
+from provenance.manifest import Claim, Parent, _sign, medium, read, sign, stamp
 from provenance.manifest import _settings as limits
+from provenance.timestamp import dev_authority
 from tests.provenance.media import SIGNED, UNSIGNED, make
 
 SOUND = ("m4a", "wav", "mp3", "flac")
@@ -112,21 +113,42 @@ def test_a_file_cut_in_the_middle_appears_whole_or_not_at_all(
     assert source.read_bytes() == cut
 
 
-def test_a_large_file_is_hashed_in_a_tree(
-    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "merkle_tree_chunk_size_in_kb" not in limits.settings("", size=512 << 20)["core"]
-    assert limits.settings("", size=(512 << 20) + 1)["core"]["merkle_tree_chunk_size_in_kb"] == 1024
-    monkeypatch.setattr(limits, "_LARGE_BYTES", 100)
+@pytest.fixture
+def small_is_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_sign, "_LARGE_BYTES", 100)
     monkeypatch.setattr(limits, "_MERKLE_KIB", 1)
-    out = tmp_path / "out.mp4"
-    tree = sign(film, out, claim, keys)
-    assert b"merkle" in tree.bytes
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_a_large_file_is_hashed_in_a_tree(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys
+) -> None:
+    out, stamped = tmp_path / "out.mp4", tmp_path / "stamped.mp4"
+    assert b"merkle" in sign(film, out, claim, keys).bytes
     assert read(out, keys.claim_roots_pem).state == "trusted"
+    stamp(out, stamped, "0.1.0", keys, dev_authority(tmp_path, SystemClock()))
+    assert read(stamped, keys.claim_roots_pem).state == "trusted"
     content = bytearray(out.read_bytes())
     content[content.index(b"mdat") + 500] ^= 1
     out.write_bytes(content)
     assert read(out, keys.claim_roots_pem).state == "invalid"
+
+
+@pytest.mark.usefixtures("small_is_large")
+def test_a_large_film_in_pieces_is_hashed_as_a_whole(
+    film: Path, tmp_path: Path, claim: Claim, keys: SigningKeys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, out = tmp_path / "source.mp4", tmp_path / "out.mp4"
+    source.write_bytes(film.read_bytes() + (3008).to_bytes(4, "big") + b"mdat" + bytes(3000))
+    assert medium(source).bodies == 2
+    assert b"merkle" not in sign(source, out, claim, keys).bytes
+    assert read(out, keys.claim_roots_pem).state == "trusted"
+    told = limits.settings
+    monkeypatch.setattr(_sign, "settings", lambda roots, **_: told(roots, tree=True))
+    sign(source, out, claim, keys)
+    assert read(out, keys.claim_roots_pem).state == "invalid", (
+        "the control: the library makes a tree that fails"
+    )
 
 
 FULL_DISK = """

@@ -106,6 +106,7 @@ def readings(
 
 SILENT = replace(OURS, audio=False)
 UNMARKED = replace(OURS, video=False, audio=False)
+STAMPED = replace(OURS, manifest_label="urn:c2pa:later", labels=("urn:c2pa:a", "urn:c2pa:later"))
 TABLE: list[tuple[str, Readings, Verdict]] = [
     ("all agree", readings(), "verified"),
     ("no sound track, none promised", readings(heard=None, records=(SILENT,)), "verified"),
@@ -127,6 +128,8 @@ TABLE: list[tuple[str, Readings, Verdict]] = [
     ("the manifest holds, the content does not", readings(looks=ELSE), "conflict"),
     ("a stranger's manifest on our bare content", readings(FOREIGN, picture(None), None, content=OURS), "conflict"),
     ("openly made from ours", readings(replace(FOREIGN, ingredients=(INPUT,)), looks=PART), "foreign"),
+    ("made from ours before it was stamped", readings(replace(FOREIGN, ingredients=(INPUT,)), records=(STAMPED,)), "foreign"),
+    ("made from what is not ours", readings(replace(FOREIGN, ingredients=(INPUT,)), records=(replace(STAMPED, labels=()),)), "conflict"),
     ("claims to be made from ours", readings(replace(FOREIGN, ingredients=(replace(INPUT, state="invalid"),))), "conflict"),
     ("stripped, picture only", readings(NONE, heard=sound(None)), "recovered"),
     ("stripped, sound only", readings(NONE, seen=None), "recovered"),

@@ -311,13 +311,11 @@ def check_proof(text: str, leaf: bytes | None, trust: Trust) -> tuple[Head, int,
 def read(path: Path, limit: int) -> bytes:
     """Read a file that may be this long."""
     try:
-        with path.open("rb") as file:
-            data = file.read(limit + 1)
+        if path.stat().st_size > limit:
+            raise Wrong(f"{path} is longer than {limit} bytes")
+        return path.read_bytes()
     except FileNotFoundError:
         raise Wrong(f"{path} is missing") from None
-    if len(data) > limit:
-        raise Wrong(f"{path} is longer than {limit} bytes")
-    return data
 
 
 def text_of(data: bytes) -> str:

@@ -15,10 +15,10 @@ from audits.bundle import VERIFIER
 from audits.filters import Filter, make_filter
 from audits.index import catch_up
 from audits.log.check import check as check_log
-from audits.log.format import Checkpoint, Verifier, open_checkpoint, parse_verifier_key
+from audits.log.format import MAX_NOTE, Checkpoint, Verifier, open_checkpoint, parse_verifier_key
 from audits.log.proof import SUFFIX, Proof
 from audits.log.trust import parse_policy
-from core.errors import BadInput
+from core.errors import BadInput, LogCorrupt
 from pipeline.dossier import bundled, note_bundle
 from pipeline.proofs import decided, end_of, proof_of, prove_entry
 from pipeline.tools import Tools
@@ -107,13 +107,29 @@ def _trusted(log: Path | None, vkey: str | None, policy: Path | None) -> tuple[P
     if log is None:
         tools = local.open_tools()
         return tools.settings.data_dir / "log", tools.trust
-    if policy is None:
-        return log, parse_verifier_key(str(vkey))
-    return log, parse_policy(local.existing(policy).read_text(encoding="utf-8"))
+    try:
+        return log, parse_verifier_key(str(vkey)) if policy is None else parse_policy(_text(policy))
+    except LogCorrupt as error:
+        raise BadInput(f"The log cannot be checked against this: {error.message}.") from error
 
 
 def _seen(path: Path, trust: Verifier) -> Checkpoint:
-    return open_checkpoint(local.existing(path).read_text(encoding="utf-8"), trust)
+    try:
+        return open_checkpoint(_text(path), trust)
+    except LogCorrupt as error:
+        raise BadInput(f"{path} is no checkpoint to compare with: {error.message}.") from error
+
+
+def _text(path: Path) -> str:
+    with local.existing(path).open("rb") as file:
+        data = file.read(MAX_NOTE + 1)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise LogCorrupt("it is not text") from error
+    if len(data) > MAX_NOTE:
+        raise LogCorrupt("it is too long")
+    return text
 
 
 def bundle(

@@ -35,6 +35,7 @@ from audits.log.tree import leaf_hash, over_tiles, root, tile_at
 from core.errors import LogCorrupt, Unavailable
 
 MAX_PROBLEMS = 100
+_AT_ONCE = 16
 _PART = TILE_WIDTH * TILE_WIDTH
 """Entries under one tile of level 1: what one process checks at a time, in about 0.1 s."""
 
@@ -64,6 +65,11 @@ class _Findings:
         if entry is not None and len(self.entries) < MAX_PROBLEMS:
             self.entries.append(entry)
 
+    @property
+    def full(self) -> bool:
+        """Whether further problems would not be listed."""
+        return len(self.problems) >= MAX_PROBLEMS
+
     def join(self, other: _Findings) -> None:
         for problem in other.problems:
             self.add(problem)
@@ -83,17 +89,29 @@ def check(
     except LogCorrupt as error:
         return CheckReport(0, (f"checkpoint: {error.message}",))
     found = _Findings()
-    parts = range(-(-head.size // _PART))
-    with _mapped(min(workers, len(parts))) as each:
-        for part in each(partial(_check_part, folder, head.size), parts):
-            found.join(part)
+    _check_parts(folder, head.size, workers, found)
     level = 2
-    while head.size >> (8 * level):
+    while head.size >> (8 * level) and not found.full:
         for tile in _tiles(head.size, level):
             _check_children(folder, tile, found)
         level += 1
     _check_roots(folder, head, seen, found)
     return CheckReport(head.size, tuple(found.problems), tuple(found.entries))
+
+
+def _check_parts(folder: Path, size: int, workers: int, found: _Findings) -> None:
+    """Check the entries, some parts at a time, until all are checked or too much is wrong to go on.
+
+    A checkpoint may speak of any number of entries, whether they are there or not.
+    """
+    parts = -(-size // _PART)
+    with _mapped(min(workers, parts)) as each:
+        for first in range(0, parts, _AT_ONCE):
+            batch = range(first, min(first + _AT_ONCE, parts))
+            for part in each(partial(_check_part, folder, size), batch):
+                found.join(part)
+            if found.full:
+                return
 
 
 class _Each(Protocol):

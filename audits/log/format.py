@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import os
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ TILE_WIDTH = 256
 HASH_SIZE = 32
 MAX_LEAF = 65_535
 MAX_LEVEL = 63
+MAX_FILE = TILE_WIDTH * (2 + MAX_LEAF)
+"""Bytes of the longest public file: a bundle of 256 entries of the largest size."""
 MAX_NOTE = 1_000_000
 MAX_SIGNATURES = 100
 ED25519 = b"\x01"
@@ -93,9 +96,12 @@ def parse_hashes(data: bytes, width: int) -> list[bytes]:
 
 
 def read_file(folder: Path, path: str) -> bytes:
-    """Read a public file of the log; a missing one raises LogCorrupt with its name."""
+    """Read a public file of the log; one that is missing or too long raises LogCorrupt with its name."""
     try:
-        return (folder / path).read_bytes()
+        with (folder / path).open("rb") as file:
+            if os.fstat(file.fileno()).st_size > MAX_FILE:
+                raise LogCorrupt(f"{path}: longer than any file of a log")
+            return file.read()
     except OSError as error:
         raise LogCorrupt(f"{path}: {error.strerror}") from error
 

@@ -191,6 +191,20 @@ def test_the_list_of_problems_is_bounded(folder: Path, tmp_path: Path) -> None:
     assert len(report.problems) == len(report.entries) == module.MAX_PROBLEMS
 
 
+def test_a_checkpoint_over_entries_that_are_not_there_ends_soon(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint").write_text(KEY.sign(fmt.Checkpoint(KEY.name, 10**18, bytes(32)).text))
+    for workers in (1, 2):
+        assert len(check(tmp_path, KEY.vkey, workers=workers).problems) == module.MAX_PROBLEMS
+
+
+def test_a_giant_file_is_not_read(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    with (tmp_path / "copy" / "tile" / "0" / "000").open("r+b") as file:
+        file.truncate(10**10)
+    report = check(tmp_path / "copy", KEY.vkey)
+    assert "tile/0/000: longer than any file of a log" in report.problems
+
+
 def test_memory_stays_constant(tmp_path: Path) -> None:
     build(tmp_path, [b"x" * 2000] * 10_000)
     tracemalloc.start()

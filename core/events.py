@@ -16,12 +16,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from core.clock import Clock, milliseconds, new_id
 from core.errors import BadInput, KeyMissing, LogCorrupt, NotFound
 from core.schema import COLUMNS, MAX_INTEGER, VERSION, VERSIONS, Tag, problems
-from core.tables import AuditEvent
+from core.tables import AuditEvent, Pseudonym
 from core.vault import Vault
 
 __all__ = [
@@ -33,10 +34,12 @@ __all__ = [
     "commitment",
     "opened",
     "parse",
+    "pseudonym",
     "record",
     "render",
 ]
 MAX_LEAF = 65_535
+_PEOPLE = frozenset({"reviewer", "auditor", "regulator", "admin"})
 _SALT_BYTES = 32
 _SHOWN = 8
 
@@ -45,7 +48,8 @@ _SHOWN = 8
 class Event:
     """One thing that happened.
 
-    `actor` is who did it: `partner:ID`, `reviewer:ID`, `worker:ID` or `system`, an id and never a name.
+    `actor` is who did it: `partner:ID`, `worker:ID`, `operator`, `system`, or a person of the house by role and
+    name, such as `reviewer:NAME`: the log shows the name's pseudonym (see `pseudonym`).
     `facts` become public, and are exactly those that `core.schema` declares for the tag; anything else raises
     BadInput when it is recorded. `private` (names, prompts, reasons) is sealed under its subject's key.
     """
@@ -84,7 +88,8 @@ def record(session: Session, event: Event, clock: Clock, vault: Vault | None = N
     cannot hold.
     """
     at_ms = milliseconds(clock.now())
-    columns = {name: getattr(event, name) for name in ("actor", "partner", "job", "identity", "rule")}
+    columns = {name: getattr(event, name) for name in ("partner", "job", "identity", "rule")}
+    columns["actor"] = _actor(session, event.actor)
     payload = _payload(event.private) if event.private else None
     leaf = Leaf(
         v=VERSION,
@@ -123,6 +128,33 @@ def commitment(payload: bytes) -> str:
     """Give the commitment (hex) to a payload: HMAC-SHA256 of its private part under its salt."""
     said = json.loads(payload)
     return hmac.new(bytes.fromhex(said["salt"]), canonical(said["private"]), hashlib.sha256).hexdigest()
+
+
+def pseudonym(session: Session, name: str) -> str | None:
+    """Give the id under which a person of the house stands in the log, or None before their first event."""
+    known = session.get(Pseudonym, name)
+    return known.id if known else None
+
+
+def _actor(session: Session, actor: str) -> str:
+    """Give the actor as the log shows them: a person of the house by pseudonym, made at their first event.
+
+    It is random: whoever deletes the row makes them anonymous in every entry there is.
+    """
+    role, _, name = actor.partition(":")
+    if role not in _PEOPLE or not name:
+        return actor
+    return f"{role}:{pseudonym(session, name) or _named(session, name)}"
+
+
+def _named(session: Session, name: str) -> str:
+    try:
+        with session.begin_nested():
+            session.add(made := Pseudonym(name=name, id=new_id("staff")))
+    except IntegrityError:
+        # Their first two events came at once; the other one's id counts.
+        return session.get_one(Pseudonym, name, populate_existing=True).id
+    return made.id
 
 
 def _payload(private: Mapping[str, Any]) -> bytes:

@@ -101,6 +101,13 @@ class Many:
 Fact = Text | Number | Record | Many
 
 DIGEST = Text("digest", "SHA-256, 64 hex digits", re.compile(r"[0-9a-f]{64}"))
+ACTOR = Text(
+    "actor",
+    "who did it: system, operator, or a role and an id",
+    re.compile(
+        r"(system|operator|(partner|worker|reviewer|auditor|regulator|admin):[A-Za-z0-9][A-Za-z0-9._:/+-]{0,254})"
+    ),
+)
 ID = Text("id", "an id of ours or a manifest label", re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,254}"))
 WORD = Text("word", "a word of the code or of a policy pack", re.compile(r"[a-z][a-z0-9_.:-]{0,63}"))
 LABEL = Text("label", "a version or a model's name", re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/+()-]{0,127}"))
@@ -333,7 +340,14 @@ VERSION = 2
 VERSIONS: Mapping[int, Mapping[Tag, Told] | None] = {1: None, 2: _FACTS}
 """Every version there was. Version 1, of the walking skeleton, declared no facts: they are read as they are."""
 
-COLUMNS: Mapping[str, Text] = {"partner": ID, "job": ID, "identity": ID, "rule": WORD, "commit": DIGEST}
+COLUMNS: Mapping[str, Text] = {
+    "actor": ACTOR,
+    "partner": ID,
+    "job": ID,
+    "identity": ID,
+    "rule": WORD,
+    "commit": DIGEST,
+}
 
 
 def problems(version: int, tag: str, columns: Mapping[str, Any], facts: Mapping[str, Any]) -> list[str]:
@@ -384,7 +398,7 @@ def _fits(fact: Text | Number, value: Any) -> bool:
 
 def described() -> dict[str, Any]:
     """Give the schema as JSON, for auditors and for the page that documents it."""
-    types = (DIGEST, ID, WORD, LABEL, PLACE, LINE, MARK, COUNT, FLAG, SCORE, TIME, SPAN)
+    types = (ACTOR, DIGEST, ID, WORD, LABEL, PLACE, LINE, MARK, COUNT, FLAG, SCORE, TIME, SPAN)
     return {
         "version": VERSION,
         "versions": sorted(VERSIONS),

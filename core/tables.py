@@ -79,6 +79,13 @@ class Reviewer(SQLModel, table=True):
     role: str = "reviewer"
 
 
+class Pseudonym(SQLModel, table=True):
+    """Under which id a person of the house stands in the public log; without the row nobody can tell who it was."""
+
+    name: str = Field(primary_key=True)
+    id: str = Field(unique=True)
+
+
 class Job(SQLModel, table=True):
     """One request on its way. Every change of `state` is guarded by `state` and `fence`."""
 

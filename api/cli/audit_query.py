@@ -17,6 +17,7 @@ from audits.filters import Filter, make_filter, render_cursor
 from audits.grants import OPERATOR
 from audits.index import catch_up
 from audits.queries import Entry, Page
+from core.events import pseudonym
 from pipeline.tools import Tools
 
 Since = Annotated[datetime | None, typer.Option(help="From this time (UTC).")]
@@ -55,8 +56,11 @@ def query(
     fields |= {"identity": identity, "reviewer": reviewer, "model": model, "policy": policy}
     fields |= {"job": clip, "actor": actor, "territory": territory}
     with told():
-        wanted = make_filter(fields, since=since, until=until)
         tools = local.open_tools()
+        with tools.store.reading() as session:
+            # In the log a person of the house stands by pseudonym; asked is by name or by pseudonym.
+            fields["reviewer"] = [pseudonym(session, name) or name for name in reviewer or ()]
+        wanted = make_filter(fields, since=since, until=until)
         page = _asked(tools, wanted, cursor, limit)
         if prove:
             check_answer(tools.settings.data_dir / "log", tools.trust, page, wanted)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
+from sqlmodel import select
 
 from api.cli import local
 from api.cli.show import Json, answer, told
@@ -14,7 +15,9 @@ from audits.erasure import erase_request, finish
 from audits.payload import open_payload
 from audits.retention import due, enforce
 from core.clock import iso
-from core.errors import BadInput
+from core.errors import BadInput, NotFound
+from core.events import Event, Tag, record
+from core.tables import Pseudonym
 
 OPERATOR = "operator"
 
@@ -23,6 +26,7 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands to `greenlight audit`."""
     app.command("open")(open_entry)
     app.command()(erase)
+    app.command()(who)
     app.command()(retention)
     app.command()(hold)
     app.command()(unhold)
@@ -56,6 +60,22 @@ def erase(
             session.commit()
         finish(tools)
     answer({"id": clip, "erased": True}, f"{clip} is erased.", as_json=as_json)
+
+
+def who(
+    pseudonym: Annotated[str, typer.Argument(help="As it stands in the log, such as staff_….")],
+    as_json: Json = False,
+) -> None:
+    """Tell which person of the house a pseudonym in the log stands for; the look becomes an event."""
+    with told():
+        tools = local.open_tools()
+        with tools.store.session() as session:
+            person = session.exec(select(Pseudonym).where(Pseudonym.id == pseudonym)).one_or_none()
+            if person is None:
+                raise NotFound("This stands for nobody, or for somebody who is no longer known.")
+            record(session, Event(tag=Tag.AUDIT_QUERIED, actor=OPERATOR), tools.clock)
+            session.commit()
+    answer({"pseudonym": pseudonym, "name": person.name}, person.name, as_json=as_json)
 
 
 def retention(

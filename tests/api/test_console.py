@@ -250,7 +250,7 @@ def test_the_page_of_a_clip_shows_the_evidence_and_looking_is_logged(staffed: Wo
     assert "0.610" in page
     assert "0.25" in page
     seen = [event for event in staffed.rows(AuditEvent) if event.tag == "audit:queried"]
-    assert [(event.actor, event.job) for event in seen] == [("reviewer:ann", job.id)]
+    assert [(event.actor, event.job) for event in seen] == [(f"reviewer:{staffed.pseudonym('ann')}", job.id)]
 
 
 def test_reviewers_read_what_the_caller_wrote_in_an_appeal(staffed: World) -> None:

@@ -24,6 +24,7 @@ from audits.grants import approve, propose
 from audits.log.writer import integrate, log_key
 from core.clock import milliseconds
 from core.decision import Decision, RuleHit, to_json
+from core.events import pseudonym
 from core.state import State
 from core.tables import AuditEvent, Consent, Identity, Job, Reviewer, Ruling, Upload
 from pipeline.people import add_identity
@@ -134,6 +135,11 @@ class World:
             person = add_identity(session, name, ["Otty"], self.clock, registered_by=registered_by)
             session.commit()
         return person.id
+
+    def pseudonym(self, name: str) -> str | None:
+        """Tell how a person of the house stands in the log."""
+        with self.tools.store.reading() as session:
+            return pseudonym(session, name)
 
     def consent(self, identity: str) -> str:
         name = f"consent_{secrets.token_hex(10)}"

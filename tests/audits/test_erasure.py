@@ -266,7 +266,7 @@ def test_a_person_is_forgotten_with_everything_made_of_them(tools: Tools, tmp_pa
             erase_person(session, refused, actor="operator", clock=tools.clock)
     with tools.store.session() as session, pytest.raises(NotFound):
         people.enrol(
-            session, tools.vault, person, "likeness", "embedded", VECTORS, actor="x", clock=tools.clock
+            session, tools.vault, person, "likeness", "embedded", VECTORS, actor="operator", clock=tools.clock
         )
 
 

@@ -30,7 +30,7 @@ from pipeline.verification import Verifier
 from policies.engine import default_pack, load
 from provenance.manifest import sign, stamp
 from provenance.mark import mark
-from provenance.timestamp import DEVELOPMENT, Authority, dev_authority, http_authority
+from provenance.timestamp import DEVELOPMENT, Authority, dev_authority, http_authority, read_roots
 from safety.prompt import PromptReader, ProtectedName
 
 
@@ -102,11 +102,11 @@ def _authority(settings: Settings, keys_dir: Path, clock: Clock) -> tuple[Author
     """
     ours = dev_authority(keys_dir, clock)
     if settings.tsa_url in ("", DEVELOPMENT):
-        roots = ours.roots_pem if settings.tsa_roots is None else _pem(settings.tsa_roots)
+        roots = ours.roots_pem if settings.tsa_roots is None else read_roots(settings.tsa_roots)
         return (ours if settings.tsa_url else None), roots
     if settings.tsa_roots is None:
         raise KeyMissing("tsa_url and tsa_roots must be set together.")
-    roots = _pem(settings.tsa_roots)
+    roots = read_roots(settings.tsa_roots)
     return http_authority(settings.tsa_url, roots, settings.tsa_seconds), roots
 
 
@@ -114,13 +114,6 @@ def _stamping(ring: Keyring, authority: Authority | None) -> Stamp | None:
     if authority is None:
         return None
     return lambda source, target: stamp(source, target, version("greenlight"), ring.signer(), authority)
-
-
-def _pem(path: Path) -> str:
-    try:
-        return path.read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KeyMissing(f"The time-stamp roots {path.name} cannot be read.") from error
 
 
 def _time_doubles(settings: Settings) -> dict[str, str]:

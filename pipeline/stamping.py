@@ -84,9 +84,8 @@ def _next(tools: Tools) -> Job | None:
 
 def _stamp(tools: Tools, job: Job) -> None:
     assert tools.stamp is not None
-    source = tools.blobs.path(
-        "public", str(job.public)
-    )  # the private files may have been cleared away by now
+    # from the public file: the private ones may have been cleared away by now
+    source = tools.blobs.path("public", str(job.public))
     with scratch_folder(tools) as folder:
         target = folder / f"stamped{source.suffix}"
         stamped = tools.stamp(source, target)

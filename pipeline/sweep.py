@@ -30,13 +30,13 @@ def sweep(tools: Tools) -> None:
     with tools.store.session() as session:
         watch(session, tools.clock, days=tools.settings.key_warning_days)
         session.commit()
-    stamp_released(tools)
     if not tools.settings.broker_url:
         # Embedded workers look into the table of requests itself; hints are for queues.
         with tools.store.session() as session:
             session.execute(delete(Outbox))
             session.commit()
     finish(tools)
+    stamp_released(tools)
 
 
 def _touched(folder: Path) -> float:

@@ -107,7 +107,7 @@ def _content(file: BinaryIO, boxes: list[tuple[bytes, int, int]]) -> memoryview:
         if kind == b"moov":
             file.seek(start)
             return memoryview(file.read(min(end - start, _LARGEST_MOOV)))
-    return memoryview(b"")
+    return _NOTHING
 
 
 def _tracks(moov: memoryview) -> dict[str, str]:

@@ -203,9 +203,8 @@ def _store(manifest: bytes) -> dict[str, Any]:
 def _mapped(error: Exception, signer: Exception | None) -> GreenlightError:
     if signer is not None:
         return KeyMissing(f"The signing key did not sign: {signer}")
-    if isinstance(
-        error, OSError
-    ):  # only what went wrong: the whole of the error names a path of this machine
+    if isinstance(error, OSError):
+        # only what went wrong: the whole of the error names a path of this machine
         return Unavailable(f"The manifest could not be written: {error.strerror}")
     if isinstance(error, C2paError.Signature) or "certificate" in str(error):
         return KeyMissing(f"The signing key or its certificates were refused: {error}")

@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -101,6 +102,16 @@ def _check(request: bytes, answer: bytes, roots: list[x509.Certificate]) -> None
         VerifierBuilder(roots=roots, nonce=nonce).build().verify(decode_timestamp_response(answer), imprint)
     except (VerificationError, ValueError, TypeError) as error:
         raise Unavailable(f"The time-stamp authority's answer does not hold: {error}") from error
+
+
+def read_roots(path: Path) -> str:
+    """Read the roots of time-stamp authorities; raise `KeyMissing` when there are none in the file."""
+    try:
+        pem = path.read_text(encoding="ascii")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KeyMissing(f"The time-stamp roots {path.name} cannot be read.") from error
+    _roots(pem)
+    return pem
 
 
 def _roots(pem: str) -> list[x509.Certificate]:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 from typing import Any
 
 from core.errors import GreenlightError
@@ -34,8 +35,8 @@ def relay(authority: Authority) -> Iterator[Relay]:
     """Serve on a port of 127.0.0.1 for as long as the context is open; one request at a time."""
     through = Relay("")
     handler = partial(_Handler, authority=authority, through=through)
-    with HTTPServer(("127.0.0.1", 0), handler) as server:
-        through.url = f"http://127.0.0.1:{server.server_port}"
+    with TCPServer(("127.0.0.1", 0), handler) as server:  # an HTTPServer would ask the name server who we are
+        through.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
         thread.start()
         try:

@@ -13,14 +13,16 @@ from sqlmodel import select
 
 from audits.erasure import clear_files, finish
 from core.clock import SystemClock
-from core.errors import BadMedia, TimedOut
+from core.errors import BadMedia, KeyMissing, TimedOut
 from core.media.clip import Clip
 from core.media.probe import probe
 from core.media.read import frames, sound
 from core.media.write import Delivery
+from core.settings import Settings
 from core.state import State
 from core.tables import AuditEvent, Job, Manifest, Unstamped
 from pipeline import stamping
+from pipeline.assemble import _authority
 from pipeline.finder import Finder
 from pipeline.intake import Ask, submit, withdraw
 from pipeline.ledger import open_ledger
@@ -395,3 +397,23 @@ def test_a_real_file_is_verified_before_and_after(tmp_path: Path, clock: ManualC
     assert verified(first).verdict == "verified", "who fetched it before is told the same"
     assert set(asked) == {"verified"}
     tools.store.close()
+
+
+def test_the_settings_say_whom_to_ask_and_whom_to_believe(tmp_path: Path, clock: ManualClock) -> None:
+    def given(**changes: Any) -> tuple[Any, str]:
+        return _authority(Settings(_env_file=None, **changes), tmp_path, clock)
+
+    nobody, ours = given()
+    assert nobody is None
+    asked, roots = given(tsa_url="development")
+    assert asked is not None
+    assert roots == ours == asked.roots_pem
+    theirs = tmp_path / "roots.pem"
+    theirs.write_text(dev_authority(tmp_path / "theirs", clock).roots_pem)
+    for url in ("http://tsa.invalid", ""):
+        asked, roots = given(tsa_url=url, tsa_roots=theirs, tsa_seconds=1)
+        assert (asked is not None) is bool(url)
+        assert roots == theirs.read_text() != ours
+    for changes in ({"tsa_url": "http://tsa.invalid"}, {"tsa_roots": tmp_path / "nothing"}):
+        with pytest.raises(KeyMissing):
+            given(**changes)

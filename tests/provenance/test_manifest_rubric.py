@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from c2pa import Context, Reader
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from core.clock import SystemClock
 from provenance.keys import SigningKeys
-from provenance.manifest import Claim, Parent, _sign, medium, sign, stamp
-from provenance.manifest._settings import settings
+from provenance.manifest import Claim, Parent, _settings, _sign, medium, read, sign, stamp
 from provenance.timestamp import dev_authority
 from tests.provenance.media import SIGNED, make
 from tests.provenance.rubric import RULES, Manifest, findings
@@ -23,7 +24,7 @@ STAMPABLE = ("mp4", "mov", "m4a", "png", "jpg")
 
 def report(path: Path, keys: SigningKeys) -> list[Manifest]:
     """The manifests of a file in crJSON, the active one first."""
-    asked = settings(keys.claim_roots_pem)
+    asked = _settings.settings(keys.claim_roots_pem)
     with (
         path.open("rb") as file,
         Context.from_dict(asked) as context,
@@ -94,6 +95,45 @@ def test_every_updated_file_meets_the_rules(updated: dict[str, Path], keys: Sign
     assert len(manifests) == 3
     assert manifests[0]["isUpdateManifest"] is True
     assert findings(manifests[0]) == {}
+
+
+ORIGINS = st.sampled_from([None, "generated", "mixed", "input"])
+
+
+@given(
+    changes=st.fixed_dictionaries(
+        {
+            "source": st.sampled_from(["created", "composite"]),
+            "video": st.booleans(),
+            "audio": st.booleans(),
+            "trained": st.booleans(),
+            "picture": ORIGINS,
+            "sound": ORIGINS,
+            "badge": st.booleans(),
+            "notice": st.booleans(),
+            "payload": st.integers(0, 2**64 - 1),
+            "title": st.text(max_size=30),
+            "engine": st.text(min_size=1, max_size=30),
+        }
+    ),
+    edit=st.booleans(),
+)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_claim_breaks_a_rule(
+    created: dict[str, Path],
+    film: Path,
+    tmp_path: Path,
+    claim: Claim,
+    keys: SigningKeys,
+    changes: Any,
+    edit: bool,
+) -> None:
+    parent = Parent(created["mp4"], "video/mp4") if edit else None
+    out = tmp_path / "out"
+    sign(film, out, replace(claim, parent=parent, **changes), keys)
+    manifest = report(out, keys)[0]
+    assert findings(manifest) == {}
+    assert read(out, keys.claim_roots_pem).state == "trusted"
 
 
 def first(manifest: Manifest, name: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from rfc3161_client import HashAlgorithm, TimestampRequestBuilder, decode_timest
 from core.clock import SystemClock
 from core.errors import BadInput, KeyMissing, TimedOut, Unavailable
 from provenance.keys import dev_keys, dev_stamper, open_keys
-from provenance.timestamp import Authority, dev_authority, http_authority, relay
+from provenance.timestamp import Authority, dev_authority, http_authority, read_roots, relay
 from tests.provenance.authorities import BAD, answering, serving
 
 
@@ -132,9 +132,17 @@ def test_other_addresses_are_refused(authority: Authority, url: str) -> None:
         http_authority(url, authority.roots_pem, 1)
 
 
-def test_roots_that_are_none_are_refused() -> None:
+def test_roots_that_are_none_are_refused(tmp_path: Path, authority: Authority) -> None:
     with pytest.raises(KeyMissing):
         http_authority("http://example.invalid", "no certificate", 1)
+    path = tmp_path / "roots.pem"
+    with pytest.raises(KeyMissing, match="cannot be read"):
+        read_roots(path)
+    path.write_bytes(b"\xff no certificate")
+    with pytest.raises(KeyMissing):
+        read_roots(path)
+    path.write_text(authority.roots_pem)
+    assert read_roots(path) == authority.roots_pem
 
 
 @given(st.binary(max_size=100))

@@ -69,17 +69,29 @@ def mark(
             if rgb is not None and mezzanine.video is not None:
                 out.frame(rgb)
                 printer.add(rgb, float(index / mezzanine.video.fps))
-    prints = dict(_prints(mezzanine, printer, sound))
+    prints = _prints(mezzanine, printer, sound)
+    notes += tuple(_unfindable(mezzanine, prints))
     return Marked(probe(into), mezzanine.video is not None, marked, notes, prints)
 
 
-def _prints(mezzanine: Clip, printer: seen.Printer, sound: Sound) -> Iterator[tuple[str, bytes]]:
-    if mezzanine.video is not None:
-        yield seen.ALG, seen.encode(printer.finish().stored())
+def _prints(mezzanine: Clip, printer: seen.Printer, sound: Sound) -> dict[str, bytes]:
+    """Encode the fingerprints of the tracks that have anything in them to be recognised by."""
+    prints = {}
+    if (picture := printer.finish().stored()).speaks:
+        prints[seen.ALG] = seen.encode(picture)
     if mezzanine.audio is not None:
         listener = heard.Printer(mezzanine.audio.rate)
         listener.add(sound)
-        yield heard.ALG, heard.encode(listener.finish())
+        if (recording := listener.finish()).speaks:
+            prints[heard.ALG] = heard.encode(recording)
+    return prints
+
+
+def _unfindable(mezzanine: Clip, prints: Mapping[str, bytes]) -> Iterator[str]:
+    if mezzanine.video is not None and seen.ALG not in prints:
+        yield "The picture is too flat to be found again by how it looks."
+    if mezzanine.audio is not None and heard.ALG not in prints:
+        yield "The sound is too short or too quiet to be found again by how it sounds."
 
 
 def _marked_sound(
@@ -121,7 +133,8 @@ def _marked_pictures(
 
 def _ahead(source: Generator[Picture, None, None]) -> Generator[Picture, None, None]:
     """Run a generator in a thread of its own, a few items ahead of whoever reads them."""
-    with ThreadPoolExecutor(1) as thread, closing(source):
+    # the thread ends first: a generator cannot be closed while it runs
+    with closing(source), ThreadPoolExecutor(1) as thread:
         # one worker, so the items keep their order; an error arrives in the place of its item
         waiting = deque(thread.submit(next, source, None) for _ in range(_DEPTH))
         while (item := waiting.popleft().result()) is not None:

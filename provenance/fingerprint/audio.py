@@ -37,8 +37,13 @@ class AudioPrint:
 
     @property
     def speaks(self) -> bool:
-        """Whether there is enough of it to compare: a second says nothing."""
-        return len(self.words) >= _LEAST
+        """Whether there is enough in it to compare: a second, or silence, says nothing."""
+        return self.heard >= _LEAST
+
+    @property
+    def heard(self) -> int:
+        """How many of the words are not silence."""
+        return int((self.words != chroma.SILENT).sum())
 
 
 class Printer:
@@ -66,7 +71,7 @@ class Printer:
 
 def similarity(query: AudioPrint, reference: AudioPrint) -> Match:
     """Slide a query along a stored print and say where they agree best."""
-    shorter = min(int((side.words != chroma.SILENT).sum()) for side in (query, reference))
+    shorter = min(query.heard, reference.heard)
     if shorter < _LEAST:
         return Match(score=0.0, offset=0.0, spans=(), found=False)
     alike = closeness(query.words[:, None], reference.words[None])

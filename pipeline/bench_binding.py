@@ -46,9 +46,11 @@ class Cost:
     found: float
 
 
-def run(folder: Path, *, clips: int, manifests: int, questions: int = 2000) -> dict[str, Cost | float]:
+def run(
+    folder: Path, *, clips: int, manifests: int, questions: int = 2000, seconds: float = 16.0
+) -> dict[str, Cost | float]:
     """Fill a database in `folder` and measure `byBinding` and `byContent`."""
-    seen = [perceive(path, ()) for path in _rendered(folder)]
+    seen = [perceive(path, ()) for path in _rendered(folder, seconds)]
     store = open_store(f"sqlite:///{folder / 'bench.db'}")
     _fill(store, manifests, list(_prints(seen, clips)))
     matcher = Matcher(store, Finder(store), lambda path: seen[int(path.name)])
@@ -73,10 +75,12 @@ def run(folder: Path, *, clips: int, manifests: int, questions: int = 2000) -> d
     return costs
 
 
-def _rendered(folder: Path) -> Iterator[Path]:
+def _rendered(folder: Path, seconds: float) -> Iterator[Path]:
     engine = open_engine("sandbox", folder)
     for seed, prompt in enumerate(SCENES):
-        shot = snap(Shot(prompt=prompt, seconds=16, width=320, height=180, fps=24, seed=seed), engine.limits)
+        shot = snap(
+            Shot(prompt=prompt, seconds=seconds, width=320, height=180, fps=24, seed=seed), engine.limits
+        )
         yield engine.render(shot, folder / f"{seed}.mkv", lambda _fraction: None).path
 
 

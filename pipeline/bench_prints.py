@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -121,13 +121,20 @@ CHANGES = {
 }
 
 
-def run(folder: Path, *, clips: Path | None, seeds: int) -> list[Row]:
+def run(
+    folder: Path,
+    *,
+    clips: Path | None,
+    seeds: int,
+    scenes: Sequence[str] = SCENES,
+    changes: Mapping[str, Change] = CHANGES,
+) -> list[Row]:
     """Compare every change of every clip with every original."""
-    originals = list(_rendered(folder, seeds))
+    originals = list(_rendered(folder, seeds, scenes))
     originals += [_filmed(path) for path in sorted(clips.glob("*.mp4"))] if clips else []
     kept = [_stored(_printed(clip, CHANGES["CRF 28, AAC 96k"], folder, crf=18)) for clip in originals]
     rows = []
-    for name, change in CHANGES.items():
+    for name, change in changes.items():
         queries = [_printed(clip, change, folder) for clip in originals]
         rows += [row for half in (0, 1) for row in _rows(name, half, queries, kept)]
     return rows
@@ -161,10 +168,10 @@ def _rows(change: str, half: int, queries: list[Prints], kept: list[Prints]) -> 
         )
 
 
-def _rendered(folder: Path, seeds: int) -> Iterator[Clip]:
+def _rendered(folder: Path, seeds: int, scenes: Sequence[str]) -> Iterator[Clip]:
     engine = open_engine("sandbox", folder)
     for seed in range(seeds):
-        for prompt in SCENES:
+        for prompt in scenes:
             width, height = _SIZE
             shot = Shot(prompt=prompt, seconds=_SECONDS, width=width, height=height, fps=24, seed=seed)
             path = engine.render(snap(shot, engine.limits), folder / "scene.mkv", lambda _fraction: None).path

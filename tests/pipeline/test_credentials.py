@@ -51,19 +51,20 @@ def placed(session: Session, state: State, job_id: str = "j", payload: int = PAY
     return job
 
 
-@pytest.mark.parametrize("state", State)
-def test_only_what_was_released_is_found(tools: Tools, state: State) -> None:
+def test_only_what_was_released_is_found(tools: Tools) -> None:
     with tools.store.session() as session:
-        credentials.bind(session, placed(session, state), "urn:c2pa:1", b"store", at_ms=1)
-        session.commit()
-        found = credentials.bound(session, VIDEO_ALG, VALUE, 10)
-        store = credentials.manifest(session, "urn:c2pa:1")
-    if state in (State.RELEASED, State.WITHDRAWN):
-        gone = state is State.WITHDRAWN
-        assert found == [credentials.Credential("j", "urn:c2pa:1", gone)]
-        assert store == (b"store", gone)
-    else:
-        assert (found, store) == ([], None)
+        for payload, state in enumerate(State):
+            job, label = placed(session, state, f"j{payload}", payload), f"urn:c2pa:{payload}"
+            credentials.bind(session, job, label, b"store", at_ms=1)
+            session.flush()
+            found = credentials.bound(session, VIDEO_ALG, binding_value(payload), 10)
+            store = credentials.manifest(session, label)
+            if state in (State.RELEASED, State.WITHDRAWN):
+                gone = state is State.WITHDRAWN
+                assert found == [credentials.Credential(job.id, label, gone)]
+                assert store == (b"store", gone)
+            else:
+                assert (found, store) == ([], None), state
 
 
 def test_only_marks_that_are_there_lead_anywhere(tools: Tools) -> None:

@@ -9,7 +9,7 @@ from it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -89,17 +89,21 @@ class Index:
         self._starts.append(self._words.size)
         self._words.add(words)
 
+    def _near(self, probes: Probes, bits: int) -> tuple[Places, Places]:
+        """Give the numbers of probes and the places of words that are within `bits` of each other."""
+        found = list(self._words.near(probes, bits))
+        none = np.zeros(0, np.int64)
+        which = np.repeat([number for number, _ in found], [len(places) for _, places in found])
+        return which.astype(np.int64), np.concatenate([none, *(places for _, places in found)])
+
     def _owners(self, places: Places) -> Places:
         """Number the prints that these places belong to."""
-        return np.asarray(np.searchsorted(np.array(self._starts), places, "right") - 1)
+        return np.asarray(np.searchsorted(np.array(self._starts, np.int64), places, "right") - 1)
 
-    def _most_voted(self, owners: Sequence[Places], limit: int) -> list[int]:
-        """Name the prints with the most votes, one entry of `owners` a vote."""
-        if not owners:
-            return []
-        voted, votes = np.unique(np.concatenate(owners), return_counts=True)
-        best = voted[np.argsort(-votes, kind="stable")[:limit]]
-        return [self._keys[owner] for owner in best]
+    def _most_voted(self, votes: Places, limit: int) -> list[int]:
+        """Name the prints with the most votes; each vote is the number of a print."""
+        voted, count = np.unique(votes, return_counts=True)
+        return [self._keys[owner] for owner in voted[np.argsort(-count, kind="stable")[:limit]]]
 
 
 class VideoIndex(Index):
@@ -121,10 +125,10 @@ class VideoIndex(Index):
         # Of two neighbours a quarter of a second apart, one is near in time to a stored frame.
         times = good[np.unique(np.concatenate([spread, np.minimum(spread + 1, len(good) - 1)]))]
         probes = query.words[:, times].reshape(-1, 4)
-        found: dict[int, list[Places]] = {}
-        for which, places in self._words.near(probes, _VIDEO_BITS):
-            found.setdefault(which % len(times), []).append(self._owners(places))
-        return self._most_voted([np.unique(np.concatenate(votes)) for votes in found.values()], limit)
+        which, places = self._near(probes, _VIDEO_BITS)
+        # a clip has one vote for each time of the query, however many of its frames are near
+        votes = np.unique(np.stack([self._owners(places), which % len(times)]), axis=1)
+        return self._most_voted(votes[0], limit)
 
 
 class AudioIndex(Index):
@@ -144,11 +148,9 @@ class AudioIndex(Index):
         if not len(heard):
             return []
         at = np.unique(heard[np.linspace(0, len(heard) - 1, _AUDIO_PROBES).astype(int)])
-        near = self._words.near(query.words[at, None], _AUDIO_BITS)
-        votes = [(self._owners(places), places - at[which]) for which, places in near]
-        if not votes:
-            return []
-        owners, lags = (np.concatenate(part) for part in zip(*votes, strict=True))
-        pairs, count = np.unique(np.stack([owners, lags], axis=1), axis=0, return_counts=True)
-        likeliest = pairs[np.argsort(-count, kind="stable"), 0]
+        which, places = self._near(query.words[at, None], _AUDIO_BITS)
+        pairs, count = np.unique(
+            np.stack([self._owners(places), places - at[which]]), axis=1, return_counts=True
+        )
+        likeliest = pairs[0, np.argsort(-count, kind="stable")]
         return [self._keys[owner] for owner in list(dict.fromkeys(likeliest.tolist()))[:limit]]

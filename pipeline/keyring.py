@@ -38,6 +38,7 @@ from provenance.keys import (
     read_certificates,
 )
 from provenance.marks import MarkKey
+from provenance.readings import Standing
 
 Kind = Literal["claim", "mark"]
 FIRST = "the first start"
@@ -85,6 +86,14 @@ class Keyring:
         Those of revoked signers too: what they signed before is judged by our records.
         """
         return "\n".join(dict.fromkeys(row.roots_pem.strip() for row in self._used("claim"))) + "\n"
+
+    def standing(self, name: str) -> Standing | None:
+        """Find a key that ever was active, by its certificate's serial number or its id as a watermark key."""
+        called = (col(GateKey.serial) == name) | ((col(GateKey.id) == name) & (col(GateKey.kind) == "mark"))
+        ours = select(GateKey).where(called, col(GateKey.active_ms).is_not(None))
+        with self._store.reading() as session:
+            row = session.exec(ours).first() if name else None
+        return None if row is None else Standing(key=row.id, revoked_ms=row.revoked_ms)
 
     def doubles(self) -> dict[str, str]:
         """Say so when what signs is the development CA."""

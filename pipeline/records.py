@@ -17,7 +17,7 @@ from core.clock import iso
 from core.errors import BadInput
 from core.state import State
 from core.store import Store
-from core.tables import Fingerprint, Job, Manifest
+from core.tables import AuditEvent, Fingerprint, Job, Manifest
 from pipeline import credentials
 from pipeline.finder import Finder
 from provenance.fingerprint import audio, video
@@ -91,6 +91,7 @@ def _record(session: Session, manifest: Manifest, job: Job) -> Record:
         video_print=_readable(video.decode, prints.get(video.ALG)),
         audio_print=_readable(audio.decode, prints.get(audio.ALG)),
         labels=tuple(labels),
+        recorded_ms=session.exec(select(AuditEvent.at_ms).where(AuditEvent.id == job.record_event)).first(),
     )
 
 

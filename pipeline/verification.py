@@ -45,6 +45,7 @@ class Verifier:
             mark_keys=self.ring.detecting(),
             records=books,
             prove=self.prove,
+            keys=self.ring.standing,
         )
 
     def untrusted(self, path: Path) -> Report:
@@ -58,7 +59,9 @@ class Verifier:
         start = time.perf_counter()
         found = self._examined(path)
         elapsed = time.perf_counter() - start
-        return conclude(found, Books(self.store, self.finder), self.prove, elapsed=elapsed)
+        return conclude(
+            found, Books(self.store, self.finder), self.prove, self.ring.standing, elapsed=elapsed
+        )
 
     def _examined(self, path: Path) -> Examination:
         arguments = {

@@ -31,6 +31,7 @@ class Record:
     files are malleable), `log_index` the number of its log entry. `made` are the tracks that a model made: a
     filmed scene that only got a soundtrack looks like ours without having come from here. The prints are the
     fingerprints of its tracks. `labels` are those of all its manifests: one that was stamped later has two.
+    `recorded_ms` is when it was written into the log, in milliseconds since 1970.
     """
 
     id: str
@@ -47,6 +48,15 @@ class Record:
     video_print: VideoPrint | None = None
     audio_print: AudioPrint | None = None
     labels: tuple[str, ...] = ()
+    recorded_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A key of ours that signs or marks, and from when on (milliseconds since 1970) it does not count."""
+
+    key: str
+    revoked_ms: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +104,9 @@ class Readings:
     """An examination and where it leads.
 
     The records that label, marks and fingerprint name; the log's answer, None when it was not or could not be
-    asked; and how the tracks compare with those of `record`, None for a track that cannot be compared.
+    asked; and how the tracks compare with those of `record`, None for a track that cannot be compared. `signer`
+    is the key of ours that signed the manifest, None for anybody else's; `revoked_marks` are the tracks whose
+    mark was made with a key that was revoked since.
     """
 
     file: Examination
@@ -105,6 +117,8 @@ class Readings:
     log: LogProof | None = None
     video_match: Match | None = None
     audio_match: Match | None = None
+    signer: Standing | None = None
+    revoked_marks: tuple[Track, ...] = ()
 
     @property
     def record(self) -> Record | None:

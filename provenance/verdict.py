@@ -92,6 +92,7 @@ def _tampering(readings: Readings) -> Iterator[str]:
     manifest = readings.file.manifest
     if manifest.state == "invalid":
         yield f"The file was changed after its manifest was signed ({', '.join(manifest.failures[:5])})."
+    yield from _stolen_keys(readings)
     if readings.record is None:
         return
     if manifest.state == "malformed" and not _is_whole(readings):
@@ -100,6 +101,17 @@ def _tampering(readings: Readings) -> Iterator[str]:
         yield from _false_claims(readings)
     if not _is_history(readings, readings.record):
         yield from _exchanges(readings)
+
+
+def _stolen_keys(readings: Readings) -> Iterator[str]:
+    """Say that somebody signs with a key of ours that was revoked: no record of ours is as late as that."""
+    signer, record = readings.signer, readings.by_label
+    if signer is None or signer.revoked_ms is None or readings.file.manifest.state == "trusted":
+        return
+    if record is None:
+        yield "It is signed with a key of ours that was revoked, and we have no record of it."
+    elif record.recorded_ms is None or record.recorded_ms >= signer.revoked_ms:
+        yield "It was signed with a key of ours after that key was revoked."
 
 
 def _is_whole(readings: Readings) -> bool:
@@ -212,6 +224,10 @@ def _remarks(readings: Readings, verdict: Verdict) -> Iterator[str]:
         yield "This clip has not been released."
     if verdict == "verified" and record.digest:
         yield _identity(readings, record)
+    if verdict == "verified" and readings.signer and readings.signer.revoked_ms is not None:
+        yield "It was signed before its key was revoked, as our log shows."
+    for track in readings.revoked_marks:
+        yield f"The mark in the {WORDS[track]} was made with a key that was revoked since; whoever has it can make such marks."
     if verdict == "recovered":
         yield from _losses(readings, record)
     if verdict in ("recovered", "tampered"):

@@ -24,6 +24,7 @@ from provenance.marks import MarkKey, MarkReading
 from provenance.perceive import UNTRUSTED, perceive
 from provenance.readings import Examination, LogProof, Readings, Record
 from provenance.report import layers, segments
+from provenance.revocation import Keys, with_keys
 from provenance.verdict import Verdict, judge
 
 Prove = Callable[[int], LogProof]
@@ -68,11 +69,12 @@ def verify(
     mark_keys: Sequence[MarkKey],
     records: Records,
     prove: Prove | None,
+    keys: Keys | None = None,
 ) -> Report:
     """Examine a file and conclude; raises `BadMedia` only when the file cannot be opened."""
     start = time.perf_counter()
     examination = examine(path, roots_pem=roots_pem, tsa_roots_pem=tsa_roots_pem, mark_keys=mark_keys)
-    return conclude(examination, records, prove, elapsed=time.perf_counter() - start)
+    return conclude(examination, records, prove, keys, elapsed=time.perf_counter() - start)
 
 
 def examine(
@@ -95,11 +97,16 @@ def examine(
 
 
 def conclude(
-    examination: Examination, records: Records, prove: Prove | None, *, elapsed: float = 0.0
+    examination: Examination,
+    records: Records,
+    prove: Prove | None,
+    keys: Keys | None = None,
+    *,
+    elapsed: float = 0.0,
 ) -> Report:
     """Look up what an examination found and judge it; `elapsed` are the seconds that it took."""
     start = time.perf_counter()
-    readings = _looked_up(examination, records, prove)
+    readings = with_keys(_looked_up(examination, records, prove), keys)
     verdict, reasons = judge(readings)
     return Report(
         verdict=verdict,

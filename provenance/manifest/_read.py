@@ -47,13 +47,15 @@ class ManifestReading:
     characters and cut, but not to be believed unless `trusted`.
 
     `label` names the active manifest. Where that is an update manifest, `content_label` names the one below
-    that describes the content; bindings, generator, actions and ingredients are of that one.
+    that describes the content; bindings, generator, actions and ingredients are of that one, and so is `serial`,
+    the serial number of its signer's certificate in decimal.
     """
 
     state: State
     label: str | None = None
     content_label: str | None = None
     issuer: str | None = None
+    serial: str | None = None
     signed_at: str | None = None
     failures: tuple[str, ...] = ()
     ingredients: tuple[IngredientReading, ...] = ()
@@ -114,6 +116,7 @@ def _reading(store_json: str, updates: frozenset[str] = frozenset()) -> Manifest
         label=store.label or None,
         content_label=chain[-1] or None,
         issuer=as_text(as_map(active.get("signature_info")).get("issuer")) or None,
+        serial=as_text(as_map(content.get("signature_info")).get("cert_serial_number")) or None,
         signed_at=_stamped_at(store, active),
         failures=failures,
         ingredients=history,

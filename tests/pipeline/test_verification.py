@@ -28,7 +28,7 @@ def unasked(index: int) -> LogProof:
 @pytest.fixture
 def verifier(tmp_path: Path) -> Verifier:
     store = open_store(f"sqlite:///{tmp_path / 'db.sqlite'}")
-    ring: Any = SimpleNamespace(roots_pem=lambda: "", detecting=lambda: ())
+    ring: Any = SimpleNamespace(roots_pem=str, detecting=tuple, standing=lambda _name: None)
     return Verifier(ring=ring, tsa_roots_pem="", store=store, finder=Finder(store), prove=unasked, cage=CAGE)
 
 

@@ -47,10 +47,10 @@ PLAIN = sa.Table(
     "plainevent",
     sa.MetaData(),
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), primary_key=True),
-    *(sa.Column(name, sa.String) for name in ("tag", "partner", "identity", "rule", "actor", "detail")),
+    *(sa.Column(name, sa.String) for name in ("tag", "partner", "identity", "rule", "actor", "subject")),
     sa.Column("job", sa.String, index=True),
     sa.Column("at_ms", sa.BigInteger),
-    sa.Column("leaf", sa.LargeBinary),
+    *(sa.Column(name, sa.LargeBinary) for name in ("leaf", "sealed")),
     sqlite_autoincrement=True,
 )
 CHAIN = sa.Table(
@@ -86,7 +86,7 @@ def rows(start: int, count: int) -> list[Row]:
         made.append(
             {
                 "at_ms": n, "tag": "clip:marked", "partner": "bench", "job": job, "actor": "worker:bench",
-                "leaf": json.dumps(leaf, separators=(",", ":")).encode(), "detail": "{}",
+                "leaf": json.dumps(leaf, separators=(",", ":")).encode(),
             }
         )  # fmt: skip
     return made
@@ -193,7 +193,13 @@ def _published(folder: Path, size: int) -> None:
 
 def measure(setup: Setup, folder: Path, rounds: int) -> dict[str, list[float]]:
     """Give the rates of plain writing and the ratios to it, one per round."""
-    found: dict[str, list[float]] = {"plain/s": [], "logged": [], "published": [], "chained": []}
+    found: dict[str, list[float]] = {
+        "plain/s": [],
+        "logged": [],
+        "published": [],
+        "chained": [],
+        "logged to chained": [],
+    }
     kinds = ["plain", "logged", *(["chained"] if setup.chained else [])]
     count = setup.clients * setup.each * setup.rows
     size = 0
@@ -213,6 +219,8 @@ def measure(setup: Setup, folder: Path, rounds: int) -> dict[str, list[float]]:
             found["plain/s"].append(count / took["plain"])
             for kind in ("logged", "published", *kinds[2:]):
                 found[kind].append(took["plain"] / took[kind])
+            if setup.chained:
+                found["logged to chained"].append(took["chained"] / took["logged"])
     return found
 
 

@@ -78,6 +78,9 @@ class Settings(BaseSettings):
     witness_quorum: int = Field(
         1, ge=1, description="cosignatures a checkpoint needs, the built-in witness's among them"
     )
+    log_mirror: Path | None = Field(
+        None, description="folder, on another disk, that keeps a copy of the log's public files"
+    )
     audit_schedule: str = Field(
         "", description="preemptive suites and the hours between their runs: `SUITE=HOURS, …`"
     )

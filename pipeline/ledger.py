@@ -9,6 +9,7 @@ from pathlib import Path
 from audits.log.cosign import Quorum, RemoteWitness
 from audits.log.format import ML_DSA_44
 from audits.log.keys import log_key, signing_key
+from audits.log.mirror import mirror
 from audits.log.signing import LogKey
 from audits.log.trust import Policy, parse_witnesses
 from audits.log.witness import Witness
@@ -29,6 +30,7 @@ class Ledger:
     witness: Witness
     quorum: Quorum
     clock: Clock
+    copy_in: Path | None = None
 
     @cached_property
     def policy(self) -> Policy:
@@ -39,6 +41,11 @@ class Ledger:
         """Append and publish every committed event and return how many were appended."""
         return integrate(self.store, self.folder, self.key, self.clock, self.quorum)
 
+    def copy(self) -> None:
+        """Copy what was published since the last time, where a second folder is set."""
+        if self.copy_in is not None:
+            mirror(self.folder, self.copy_in, self.policy)
+
 
 def open_ledger(settings: Settings, store: Store, clock: Clock) -> Ledger:
     """Open the log over a database; Unavailable when a key or the list of witnesses cannot be used."""
@@ -46,7 +53,7 @@ def open_ledger(settings: Settings, store: Store, clock: Clock) -> Ledger:
     witness = open_witness(settings, key, clock)
     try:
         quorum = Quorum((witness, *_remote(settings)), settings.witness_quorum)
-        ledger = Ledger(store, settings.data_dir / "log", key, witness, quorum, clock)
+        ledger = Ledger(store, settings.data_dir / "log", key, witness, quorum, clock, settings.log_mirror)
         assert ledger.policy
     except LogCorrupt as error:
         raise Unavailable(f"The witnesses of the log cannot be used: {error.message}.") from error

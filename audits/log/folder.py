@@ -6,7 +6,7 @@ import fcntl
 import os
 import secrets
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -31,11 +31,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def put(folder: Path, files: Mapping[Tile, bytes]) -> None:
-    """Publish files that never change, once; a different one in the place of one raises LogCorrupt.
-
-    The partial forms of a full tile go once it is there: it serves their readers (tlog-tiles, "Partial
-    Tiles").
-    """
+    """Publish files that never change, once; a different one in the place of one raises LogCorrupt."""
     new = {}
     for tile, data in files.items():
         path = folder / tile.path
@@ -44,7 +40,11 @@ def put(folder: Path, files: Mapping[Tile, bytes]) -> None:
         elif path.read_bytes() != data:
             raise LogCorrupt(f"{tile.path} is not what was published")
     write(new)
-    for tile in files:
+
+
+def prune(folder: Path, tiles: Iterable[Tile]) -> None:
+    """Take away the partial forms of full tiles, which serve their readers (tlog-tiles, "Partial Tiles")."""
+    for tile in tiles:
         if tile.width == TILE_WIDTH:
             path = folder / tile.path
             shutil.rmtree(path.with_name(path.name + ".p"), ignore_errors=True)

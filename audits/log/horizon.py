@@ -10,6 +10,7 @@ open, anywhere in the cluster, holds the log back.
 from __future__ import annotations
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Result
 from sqlmodel import Session, col
 
 from core.tables import AuditEvent, LogEntry
@@ -29,26 +30,41 @@ _ADOPT = sa.text(
     " THEN 0 ELSE pg_current_xact_id()::text::bigint END"
 )
 _ALL = 2**63 - 1
+_STREAMED = {"yield_per": 256}
+BATCH = 4096
+BATCH_BYTES = 16 << 20
 
 
-def unlogged(session: Session, limit: int) -> list[tuple[int, bytes]]:
-    """Give id and leaf of the next events at most `limit` of them, in the order in which they become entries."""
+def unlogged(session: Session) -> list[tuple[int, bytes]]:
+    """Give id and leaf of the next events, one batch at most, in the order in which they become entries."""
     if session.get_bind().dialect.name == "postgresql":
-        return _below_the_horizon(session, limit)
+        return _below_the_horizon(session)
     newest = sa.select(sa.func.coalesce(sa.func.max(LogEntry.event_id), 0)).scalar_subquery()
     wanted = sa.select(col(AuditEvent.id), col(AuditEvent.leaf)).where(col(AuditEvent.id) > newest)
-    rows = session.execute(wanted.order_by(col(AuditEvent.id)).limit(limit))
-    return [(event_id, leaf) for event_id, leaf in rows]
+    return _batch(session.execute(wanted.order_by(col(AuditEvent.id)).limit(BATCH), _STREAMED))
 
 
-def _below_the_horizon(session: Session, limit: int) -> list[tuple[int, bytes]]:
+def _below_the_horizon(session: Session) -> list[tuple[int, bytes]]:
     last = session.execute(_LAST).one_or_none()
     xid, event_id = last or (0, 0)
     # Number 0 is no transaction's: it marks what was logged before its number meant anything here.
-    cursor = {"xid": xid, "id": _ALL if xid == 0 else event_id, "limit": limit}
-    rows = session.execute(_NEXT, cursor).all()
-    if not rows and session.execute(_FOREIGN).scalar_one():
+    cursor = {"xid": xid, "id": _ALL if xid == 0 else event_id, "limit": BATCH}
+    events = _batch(session.execute(_NEXT.execution_options(**_STREAMED), cursor))
+    if not events and session.execute(_FOREIGN).scalar_one():
         # These numbers are of another cluster, from which the database was moved here: count on from today's.
         session.execute(_ADOPT)
         session.commit()
-    return [(found, leaf) for found, leaf in rows]
+    return events
+
+
+def _batch(rows: Result[int, bytes]) -> list[tuple[int, bytes]]:
+    """Take rows while their leaves stay within what may be held in memory."""
+    events: list[tuple[int, bytes]] = []
+    held = 0
+    for row in rows:
+        held += len(row[1])
+        if events and held > BATCH_BYTES:
+            break
+        events.append((row[0], row[1]))
+    rows.close()
+    return events

@@ -15,15 +15,23 @@ import sqlalchemy as sa
 from sqlmodel import Session, col, select
 
 from audits.log.cosign import Quorum
-from audits.log.folder import alone, put, write
-from audits.log.format import TILE_WIDTH, Tile, read_checkpoint, read_tile, render_bundle, render_hashes
+from audits.log.folder import alone, prune, put, write
+from audits.log.format import (
+    TILE_WIDTH,
+    Tile,
+    parse_note,
+    read_checkpoint,
+    read_tile,
+    render_bundle,
+    render_hashes,
+)
 from audits.log.signing import LogKey
 from audits.log.tree import ReadTile, grow, leaf_hash, over_tiles, tile_at
 from core.errors import LogCorrupt
 from core.store import Store
 from core.tables import AuditEvent, LogCheckpoint, LogEntry
 
-BATCH = 1024
+STRIDE = 1024
 Tiles = dict[Tile, list[bytes]]
 
 
@@ -41,7 +49,7 @@ def publish(store: Store, folder: Path, key: LogKey, quorum: Quorum) -> int | No
             return None
         if note is None or head is not last or not quorum.met(note, key):
             roots = over_tiles(head.size, cache(partial(read_tile, folder)))
-            signed = quorum.cosign(head.note, roots, note)
+            signed = quorum.cosign(_signed(head, key), roots, note)
             # Everything this checkpoint speaks of is on the disk. Crashing before this line leaves the older one.
             write({folder / "checkpoint": signed.encode()})
         return head.size
@@ -56,6 +64,14 @@ def _published(session: Session, folder: Path, key: LogKey) -> tuple[LogCheckpoi
     if row is None or not note.startswith(row.note):
         raise LogCorrupt(f"the published checkpoint of {checkpoint.size} entries is not in this database")
     return row, note
+
+
+def _signed(head: LogCheckpoint, key: LogKey) -> str:
+    """Give a checkpoint's note with the signatures of both keys; one from before there were two is completed."""
+    text = key.vkey.verify(head.note)
+    if key.post_quantum.vkey.signed(parse_note(head.note)):
+        return head.note
+    return key.sign(text, head.at_ms // 1000)
 
 
 def _put_tiles(session: Session, folder: Path, last: LogCheckpoint | None) -> LogCheckpoint | None:
@@ -76,10 +92,14 @@ def _put_tiles(session: Session, folder: Path, last: LogCheckpoint | None) -> Lo
 
 
 def _next_head(session: Session, after: LogCheckpoint | None) -> LogCheckpoint | None:
-    """Choose the farthest checkpoint that is one batch away at most, so that memory stays bounded."""
-    first, limit = (after.size + 1, after.size + BATCH) if after else (0, BATCH)
-    within = select(LogCheckpoint).where(col(LogCheckpoint.size).between(first, limit))
-    return session.exec(within.order_by(col(LogCheckpoint.size).desc()).limit(1)).first()
+    """Choose the farthest checkpoint that is a stride away at most, or else the next: memory stays bounded."""
+    first = after.size + 1 if after else 0
+    ahead = select(LogCheckpoint).where(col(LogCheckpoint.size) >= first)
+    within = ahead.where(col(LogCheckpoint.size) < first + STRIDE).order_by(col(LogCheckpoint.size).desc())
+    return (
+        session.exec(within.limit(1)).first()
+        or session.exec(ahead.order_by(col(LogCheckpoint.size)).limit(1)).first()
+    )
 
 
 def _put_batch(session: Session, folder: Path, size: int, head: LogCheckpoint, edge: Tiles) -> Tiles:
@@ -98,6 +118,7 @@ def _put_batch(session: Session, folder: Path, size: int, head: LogCheckpoint, e
     for at in range(0, len(leaves) - TILE_WIDTH + 1, TILE_WIDTH):
         files[Tile(None, (start + at) // TILE_WIDTH)] = render_bundle(leaves[at : at + TILE_WIDTH])
     put(folder, files)
+    prune(folder, files)
     return {
         tile: hashes
         for tile, hashes in (edge | tiles).items()

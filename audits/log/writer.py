@@ -19,19 +19,19 @@ from functools import cache, partial
 from pathlib import Path
 
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session, col, select
 
 from audits.log.cosign import Quorum, check_memory
-from audits.log.format import Checkpoint, read_tile
+from audits.log.format import MAX_LEAF, Checkpoint, read_tile
 from audits.log.horizon import unlogged
 from audits.log.keys import log_key
-from audits.log.publish import BATCH, grown_root, publish
+from audits.log.publish import grown_root, publish
 from audits.log.signing import LogKey
 from audits.log.tree import EMPTY_ROOT, grow, leaf_hash, over_tiles
 from audits.log.witness import Seen
 from core.clock import Clock, milliseconds
-from core.errors import LogCorrupt
+from core.errors import LogCorrupt, Unavailable
 from core.store import Store
 from core.tables import LogCheckpoint, LogEntry
 
@@ -45,7 +45,13 @@ def integrate(store: Store, folder: Path, key: LogKey, clock: Clock, quorum: Quo
     that disagrees with the database raises LogCorrupt, and nothing is signed or overwritten; where no
     quorum of witnesses answers, Unavailable.
     """
-    quorum = quorum or Quorum()
+    try:
+        return _integrated(store, folder, key, clock, quorum or Quorum())
+    except DBAPIError as error:
+        raise Unavailable(f"the log's database cannot be used: {error.orig}") from error
+
+
+def _integrated(store: Store, folder: Path, key: LogKey, clock: Clock, quorum: Quorum) -> int:
     total = 0
     size = publish(store, folder, key, quorum)
     while (added := _sequence(store, folder, key, clock, size, quorum.memory(key.name))) != 0:
@@ -75,11 +81,16 @@ def _sequence(
         last = _newest(session)
         if (last.size if last else None) != size:
             return None
-        events = unlogged(session, BATCH)
+        events = unlogged(session)
     if not events and last:
         return 0
     start = size or 0
     check_memory(memory, start, last.root if last else EMPTY_ROOT)
+    for event_id, leaf in events:
+        if len(leaf) > MAX_LEAF:
+            raise LogCorrupt(
+                f"event {event_id} has {len(leaf)} bytes, larger than a leaf may be ({MAX_LEAF})"
+            )
     hashes = [leaf_hash(leaf) for _, leaf in events]
     head = Checkpoint(key.name, start + len(events), _next_root(folder, last, hashes))
     # Checkpoints keep the order of their times even where the clock has jumped back.

@@ -13,6 +13,7 @@ from typing import Protocol
 from audits.preemptive.erasure import erasure
 from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
+from audits.preemptive.log_kill import log_kill
 from audits.preemptive.log_tamper import log_tamper
 from audits.preemptive.proofs import proofs
 from audits.preemptive.result import Row, SuiteResult
@@ -42,6 +43,7 @@ class Suite(Protocol):
 
 SUITES: Mapping[str, Suite] = {
     "log-tamper": log_tamper,
+    "log-kill": log_kill,
     "proofs": proofs,
     "labels": labels,
     "fuzz": fuzz,

@@ -13,6 +13,7 @@ def test_both_sides_write_the_same_rows_and_all_of_them_are_published(tmp_path: 
         "logged": 2,
         "published": 2,
         "chained": 2,
+        "logged to chained": 2,
     }
     assert all(ratio > 0 for values in found.values() for ratio in values)
     # Publishing comes after writing, so that it can only cost more.

@@ -105,6 +105,29 @@ def test_the_sequencer_goes_on_by_itself(tmp_path: Path, clock: Any, monkeypatch
     assert check(ledger.folder, ledger.policy).ok
 
 
+def test_the_sequencer_copies_what_it_published_and_a_copy_that_fails_holds_nothing_up(
+    tmp_path: Path, clock: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sequencer, "SECONDS", 0.02)
+    monkeypatch.setattr(sequencer, "COPY_SECONDS", 0.02)
+    copy = tmp_path / "copy"
+    copy.write_text("in the way")
+    ledger = opened(tmp_path, clock, log_mirror=copy)
+    stop = threading.Event()
+    thread = threading.Thread(target=sequencer.sequence, args=(ledger, stop))
+    thread.start()
+    try:
+        happen(ledger)
+        published = ledger.folder / "checkpoint"
+        eventually(lambda: published.exists() and read_checkpoint(ledger.folder, ledger.policy)[0].size == 1)
+        copy.unlink()
+        eventually((copy / "checkpoint").exists)
+    finally:
+        stop.set()
+        thread.join(10)
+    assert check(copy, ledger.policy).size == 1
+
+
 def test_two_sequencers_at_once_make_one_log(tmp_path: Path, clock: Any) -> None:
     ledger = opened(tmp_path, clock)
     other = Ledger(

@@ -16,7 +16,14 @@ from sqlmodel import col
 from audits.log import cosign
 from audits.log.check import check
 from audits.log.cosign import Quorum, RemoteWitness
-from audits.log.format import COSIGNATURE, ML_DSA_44, VerifierKey, open_checkpoint, read_checkpoint
+from audits.log.format import (
+    COSIGNATURE,
+    ML_DSA_44,
+    VerifierKey,
+    open_checkpoint,
+    parse_note,
+    read_checkpoint,
+)
 from audits.log.signing import SigningKey
 from audits.log.witness import Answer, Seen, Witness
 from core.errors import LogCorrupt, Unavailable
@@ -180,6 +187,24 @@ def test_an_answer_that_is_no_cosignature_leaves_the_quorum_unmet(log: Log, answ
     assert size(log) == 3
     assert log.integrate() == 0
     assert size(log) == 4
+
+
+def test_a_log_from_before_it_had_two_keys_is_completed(log: Log) -> None:
+    quorum, log.quorum = log.quorum, Quorum()
+    log.happen(3)
+    log.integrate()
+    text = parse_note((log.folder / "checkpoint").read_text()).text
+    old = log.key.classical.sign(text)
+    (log.folder / "checkpoint").write_text(old)
+    with log.store.session() as session:
+        session.execute(sa.update(LogCheckpoint).values(note=old))
+        session.commit()
+    log.quorum = quorum
+    assert log.integrate() == 0
+    assert size(log) == 3
+    log.happen(2)
+    assert log.integrate() == 2
+    assert check(log.folder, log.policy).ok
 
 
 def test_two_of_three_are_enough(log: Log, tmp_path: Path) -> None:

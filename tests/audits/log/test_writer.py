@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from sqlmodel import col, select
 
 from audits.log import format as fmt
+from audits.log import horizon, tree, writer
 from audits.log import publish as publishing
-from audits.log import tree, writer
 from audits.log.check import check
 from audits.log.format import read_checkpoint
 from audits.log.signing import LogKey
@@ -59,6 +59,33 @@ def test_events_become_leaves_in_order(log: Any) -> None:
         assert writer.index_of(session, 1) == 0
         assert writer.index_of(session, 99_999) is None
     assert not list(log.folder.glob("tile/0/000.p"))
+
+
+def test_a_batch_is_bounded_by_its_bytes_and_holds_one_event_at_least(
+    log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(horizon, "BATCH_BYTES", 250)
+    log.happen(7)
+    assert log.integrate() == 7
+    assert leaves_of(log) == events_of(log)
+    with log.store.reading() as session:
+        sizes = list(session.exec(select(LogCheckpoint.size).order_by(col(LogCheckpoint.size))))
+    assert len(sizes) > 3
+    monkeypatch.setattr(horizon, "BATCH_BYTES", 1)
+    log.happen(2)
+    assert log.integrate() == 2
+
+
+def test_a_checkpoint_further_away_than_a_stride_is_reached(
+    log: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "STRIDE", 10)
+    for count in (3, 4, 300, 5):
+        log.happen(count)
+        log.integrate()
+    shutil.rmtree(log.folder)
+    log.integrate()
+    assert leaves_of(log) == events_of(log)
 
 
 def test_nothing_new_writes_nothing(log: Any) -> None:

@@ -79,9 +79,9 @@ def test_a_late_committer_leaves_no_gap(log: Log) -> None:
 def test_a_cursor_over_ids_would_pass_it_over(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
     """The control: what is enough on SQLite."""
 
-    def by_id(session: Session, limit: int) -> list[tuple[int, bytes]]:
+    def by_id(session: Session) -> list[tuple[int, bytes]]:
         newest = session.exec(select(sa.func.coalesce(sa.func.max(LogEntry.event_id), 0))).one()
-        rows = session.exec(select(AuditEvent).where(col(AuditEvent.id) > newest).limit(limit))
+        rows = session.exec(select(AuditEvent).where(col(AuditEvent.id) > newest))
         return [(row.id or 0, row.leaf) for row in rows]
 
     monkeypatch.setattr(writer, "unlogged", by_id)

@@ -28,7 +28,7 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 WIDTH = 256
 MAX_LEAF, MAX_NOTE, MAX_LINE, MAX_PROOF = 65_535, 1_000_000, 100_000, 1_200_000
-MAX_MEMBERS, MAX_RATIO, MAX_SHOWN = 2_000_000, 200, 20
+MAX_MEMBERS, MAX_RATIO, MAX_LINES, MAX_SHOWN = 2_000_000, 200, 255, 20
 KINDS = {1: 32, 4: 32, 6: 1312}  # signature type: bytes of its public key
 _NAME = re.compile(r"(?:[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}/){0,4}[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}")
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -160,41 +160,41 @@ class Trust:
 
 def read_policy(text: str) -> Trust:
     """Read a trust policy (C2SP tlog-policy), with groups of groups."""
-    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text):
-        raise Wrong("a trust policy holds no control characters")
-    trust, ended = Trust(), 0
-    member_of: set[str] = set()
+    if re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text) or text.count("\n") > MAX_LINES:
+        raise Wrong("a trust policy holds no control characters, and not that many lines")
+    trust, quorums = Trust(), []
     for line in text.split("\n"):
-        words = line.replace("\t", " ").split(" ")
-        kind, *words = [word for word in words if word] or ["#"]
-        names = trust.witnesses.keys() | trust.groups.keys()
-        if kind.startswith("#"):
+        words = [word for word in line.replace("\t", " ").split(" ") if word]
+        if not words or words[0].startswith("#"):
             continue
-        if kind == "log" and len(words) in {1, 2}:
-            trust.logs.append(read_key(words[0]))
-        elif kind == "witness" and len(words) in {2, 3} and words[0] not in {*names, "none"}:
-            trust.witnesses[words[0]] = read_key(words[1])
-        elif kind == "group" and len(words) > 2 and words[0] not in {*names, "none"}:
-            members = words[2:]
-            size = {"any": 1, "all": len(members)}.get(words[1]) or number(words[1])
-            if not 1 <= size <= len(members) or len({*members} & names - member_of) != len(members):
-                raise Wrong(f"the group {words[0][:40]} of the policy cannot be met, or shares its members")
-            member_of.update(members)
-            trust.groups[words[0]] = (size, members)
-        elif kind == "quorum" and len(words) == 1 and words[0] in {*names, "none"}:
-            trust.quorum, ended = words[0], ended + 1
+        kind, *rest = words
+        names = {"none", *trust.witnesses, *trust.groups}
+        if kind == "log" and len(rest) in {1, 2}:
+            trust.logs.append(read_key(rest[0]))
+        elif kind == "witness" and len(rest) in {2, 3} and rest[0] not in names:
+            trust.witnesses[rest[0]] = read_key(rest[1])
+        elif kind == "group" and len(rest) > 2 and rest[0] not in names:
+            trust.groups[rest[0]] = read_group(rest[1], rest[2:], trust)
+        elif kind == "quorum" and len(rest) == 1 and rest[0] in names:
+            quorums.append(rest[0])
         else:
             raise Wrong(f"not a line of a trust policy: {line[:60]!r}")
     keys = [*trust.logs, *trust.witnesses.values()]
-    kinds = {key.kind for key in trust.logs} <= {1, 6} and {k.kind for k in trust.witnesses.values()} <= {
-        4,
-        6,
-    }
-    if ended != 1 or not trust.logs or not kinds or len({key.public for key in keys}) != len(keys):
-        raise Wrong(
-            "the trust policy lacks a log or its one quorum, or names a key twice or in the wrong place"
-        )
-    return trust
+    if len(quorums) != 1 or not trust.logs or len({key.public for key in keys}) != len(keys):
+        raise Wrong("a trust policy has a log, one quorum, and no key twice")
+    if any(key.kind == 4 for key in trust.logs) or any(key.kind == 1 for key in trust.witnesses.values()):
+        raise Wrong("a key of the trust policy is of a type that its owner does not sign with")
+    return replace(trust, quorum=quorums[0])
+
+
+def read_group(count: str, members: list[str], trust: Trust) -> tuple[int, list[str]]:
+    """Read a group of the names that came before; each counts in one group at most."""
+    taken = {name for _, names in trust.groups.values() for name in names}
+    needed = {"any": 1, "all": len(members)}.get(count) or number(count)
+    free = {*trust.witnesses, *trust.groups} - taken
+    if not 1 <= needed <= len(members) or len(free.intersection(members)) != len(members):
+        raise Wrong("a group of the policy cannot be met, or shares its members")
+    return needed, members
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api import audits, bindings, console, generations, keys, people, problems, public, verify_page
+from api import (
+    audit_console,
+    audits,
+    bindings,
+    console,
+    generations,
+    grants_console,
+    keys,
+    people,
+    problems,
+    public,
+    verify_page,
+)
 from api.uploads import Decoders
 from core.vault import secret_file
 from pipeline.tools import Tools
@@ -37,6 +49,8 @@ def create_app(tools: Tools) -> FastAPI:
         public.router,
         bindings.router,
         keys.router,
+        audit_console.router,
+        grants_console.router,
         console.router,
         verify_page.router,
     ):

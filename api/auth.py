@@ -126,14 +126,14 @@ def deciding(reviewer: Annotated[Reviewer, Depends(signed_in)]) -> Reviewer:
 
 
 def administering(reviewer: Annotated[Reviewer, Depends(signed_in)]) -> Reviewer:
-    """Find the person who is signed in, or raise `Forbidden` when they may not change keys."""
+    """Find the person who is signed in, or raise `Forbidden` when they are no admin."""
     return checked_admin(reviewer)
 
 
 def checked_admin(reviewer: Reviewer) -> Reviewer:
     """Give the person back if they are an admin, or raise `Forbidden`."""
     if reviewer.role != "admin":
-        raise Forbidden("Only admins change keys.")
+        raise Forbidden("Only admins change keys and grants.")
     return reviewer
 
 

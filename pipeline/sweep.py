@@ -10,6 +10,7 @@ from pathlib import Path
 from sqlmodel import col, delete, select
 
 from audits.erasure import finish
+from audits.grants import expire
 from core.clock import milliseconds
 from core.state import RUNNABLE
 from core.tables import Job, Outbox
@@ -22,13 +23,14 @@ HINT_LIMIT = 500
 
 
 def sweep(tools: Tools) -> None:
-    """Delete what is left behind, finish erasures, announce expiring keys, give time stamps that are owed."""
+    """Delete what is left behind, finish erasures, end grants, announce expiring keys, give time stamps owed."""
     home = tools.settings.data_dir / "scratch"
     for folder in home.iterdir() if home.is_dir() else ():
         if time.time() - _touched(folder) > SCRATCH_SECONDS:
             shutil.rmtree(folder, ignore_errors=True)
     with tools.store.session() as session:
         watch(session, tools.clock, days=tools.settings.key_warning_days)
+        expire(session, tools.clock, tools.vault)
         session.commit()
     if not tools.settings.broker_url:
         # Embedded workers look into the table of requests itself; hints are for queues.

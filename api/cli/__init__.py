@@ -4,7 +4,20 @@ from __future__ import annotations
 
 import typer
 
-from api.cli import audit, audit_query, files, keeping, keys, make, models, people, policy, review
+from api.cli import (
+    audit,
+    audit_access,
+    audit_query,
+    audit_saved,
+    files,
+    keeping,
+    keys,
+    make,
+    models,
+    people,
+    policy,
+    review,
+)
 from core.journal import start_journal
 
 app = typer.Typer(
@@ -20,7 +33,8 @@ app.add_typer(people.enroll, name="enroll")
 app.add_typer(people.partner, name="partner")
 app.add_typer(people.consent, name="consent")
 app.add_typer(review.app, name="review")
-audit_query.add_to(audit.app)
+for module in (audit_query, audit_saved, audit_access):
+    module.add_to(audit.app)
 keeping.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
 app.add_typer(policy.app, name="policy")

@@ -11,12 +11,14 @@ import typer
 
 from api.audits import desk_of
 from api.cli import local
+from api.cli.audit_saved import kept_filter
 from api.cli.show import Json, answer, told
 from audits.answer import check_answer
-from audits.filters import Filter, make_filter, render_cursor
+from audits.filters import EVERYTHING, Filter, make_filter, render_cursor
 from audits.grants import OPERATOR
 from audits.index import catch_up
 from audits.queries import Entry, Page
+from core.errors import BadInput
 from core.events import pseudonym
 from pipeline.tools import Tools
 
@@ -44,6 +46,7 @@ def query(
     territory: Annotated[list[str] | None, typer.Option(help="Where the request was for.")] = None,
     since: Since = None,
     until: Until = None,
+    saved: Annotated[str, typer.Option(help="Ask a kept question instead; see `audit save`.")] = "",
     cursor: Annotated[str, typer.Option(help="Where an earlier answer says that it goes on.")] = "",
     limit: Annotated[int, typer.Option(help="Entries to show.")] = 100,
     prove: Annotated[
@@ -61,6 +64,9 @@ def query(
             # In the log a person of the house stands by pseudonym; asked is by name or by pseudonym.
             fields["reviewer"] = [pseudonym(session, name) or name for name in reviewer or ()]
         wanted = make_filter(fields, since=since, until=until)
+        if saved and wanted != EVERYTHING:
+            raise BadInput("A kept question is asked as it was kept, without further filters.")
+        wanted = kept_filter(tools, saved) if saved else wanted
         page = _asked(tools, wanted, cursor, limit)
         if prove:
             check_answer(tools.settings.data_dir / "log", tools.trust, page, wanted)

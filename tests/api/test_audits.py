@@ -23,7 +23,7 @@ TERRITORY = {"facts": {"territory": "EU"}}
 def read(world: World) -> World:
     """A log of two partners' requests, an auditor, and regulators of one partner, one request, one span."""
     put(
-        _Log(world),
+        world.log,
         {"tag": "request:received", "partner": "acme", "job": "clip_a"} | TERRITORY,
         {"tag": "policy:decided", "partner": "acme", "job": "clip_a", "facts": DECIDED},
         {"tag": "clip:held", "partner": "acme", "job": "clip_a"},
@@ -41,13 +41,6 @@ def read(world: World) -> World:
     world.grant("rob", make_filter({"partner": ["acme"]}, since=later))
     world.integrate()
     return world
-
-
-class _Log:
-    """What `put` needs of a log."""
-
-    def __init__(self, world: World) -> None:
-        self.store, self.clock = world.tools.store, world.clock
 
 
 SEEN = {"cleo": range(6), "rex": range(3), "ria": range(3, 5), "ron": range(3), "rob": ()}

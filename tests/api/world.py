@@ -162,6 +162,11 @@ class World:
             session.add(row)
             session.commit()
 
+    @property
+    def log(self) -> Any:
+        """What puts leaves straight into the table of events (tests/audits/searched.py)."""
+        return SimpleNamespace(store=self.tools.store, clock=self.clock)
+
     def reviewer(self, name: str, role: str = "reviewer") -> None:
         self.add(Reviewer(name=name, password_hash=_password_hash(), role=role))
         if role == "auditor":

@@ -18,7 +18,7 @@ from api.uploads import Decoders, stored
 from core.clock import milliseconds
 from core.errors import NotFound
 from core.state import State
-from core.tables import AuditEvent, GateKey, Job, LogCheckpoint
+from core.tables import AuditEvent, GateKey, Job, LogCheckpoint, Unstamped
 from pipeline.tools import Tools
 from pipeline.verification import report_json
 
@@ -109,6 +109,7 @@ def _measured(tools: Tools) -> CollectorRegistry:
         ["key", "state"],
         registry=registry,
     )
+    unstamped = Gauge("greenlight_unstamped_clips", "Signed clips without a time stamp", registry=registry)
     now_ms = milliseconds(tools.clock.now())
     with tools.store.reading() as session:
         counted = dict(session.exec(select(Job.state, func.count()).group_by(Job.state)).all())
@@ -122,5 +123,6 @@ def _measured(tools: Tools) -> CollectorRegistry:
         events.set(session.exec(select(func.count()).select_from(AuditEvent)).one())
         for key in session.exec(select(GateKey).where(col(GateKey.expires_ms).is_not(None))):
             expires.labels(key.id[:16], key.state).set(((key.expires_ms or 0) - now_ms) / 1000)
+        unstamped.set(session.exec(select(func.count()).select_from(Unstamped)).one())
         size.set(session.exec(select(func.max(LogCheckpoint.size))).one() or 0)
     return registry

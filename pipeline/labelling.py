@@ -45,7 +45,8 @@ def account(job: Job, labels: Plan, rows: Sequence[Row], delivered: Clip) -> dic
     """Say what was done, for the request's own account; notices make a sound longer."""
     if not labels.entries:
         return {}
-    shown = {"badge": bool(labels.badges), "notice": bool(labels.notices)}
+    shown: dict[str, Any] = {"badge": bool(labels.badges), "notice": bool(labels.notices)}
+    shown |= {"territory": job.territory.upper(), "draft": job.ask.get("draft", False)}
     told: dict[str, Any] = {"labels": [asdict(row) for row in rows], "shown": shown}
     if labels.notices:
         told["got"] = job.got["got"] | {"seconds": delivered.seconds}

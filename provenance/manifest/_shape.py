@@ -51,7 +51,8 @@ class Claim:
     `record` is our id of the release, `when` an ISO 8601 time, `duration_ms` milliseconds; `source` is
     "created" for media made by the engine alone, "composite" where supplied material lives on in the output;
     `trained` says whether the engine is a trained model. `picture` and `sound` tell where each track came
-    from, None where that is not known; `badge` and `notice` whether a label was drawn or spoken into it.
+    from, None where that is not known; `badge` and `notice` whether a label was drawn or spoken into it,
+    `territory` whose rules it follows, and `draft` whether labels that may wait were left out.
     """
 
     title: str
@@ -73,6 +74,8 @@ class Claim:
     sound: Origin | None = None
     badge: bool = False
     notice: bool = False
+    territory: str = ""
+    draft: bool = False
 
 
 def binding_value(payload: int) -> str:
@@ -212,11 +215,13 @@ def _disclosures(claim: Claim) -> list[dict[str, Any]]:
 
 def _generation(claim: Claim) -> dict[str, str]:
     # strings only: the SDK's reader mangles numeric arrays (c2pa-rs #2570)
+    delivery = {"territory": claim.territory, "delivery": "draft" if claim.draft else "final"}
     return {
         "record": claim.record,
         "engine": claim.engine,
         "engineVersion": claim.engine_version,
         "mark": f"{claim.payload:016x}",
+        **(delivery if claim.territory else {}),
     }
 
 

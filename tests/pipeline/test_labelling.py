@@ -22,8 +22,11 @@ from pipeline.receipt import receipt
 from pipeline.tools import Tools
 from pipeline.worker import drain
 from provenance.labels import NO_LABELS, Plan
+from provenance.manifest import Claim, SignedManifest
+from provenance.manifest._shape import _generation
 from provenance.mark import Marked, mark
 from provenance.marks import MarkKey
+from tests import doubles
 from tests.conftest import ManualClock
 from tests.doubles import TinyEngine, add_partner, make_tools
 
@@ -95,6 +98,20 @@ def test_a_final_delivery_passes_its_sheet_and_the_log_says_so(tools: Tools) -> 
     with tools.store.reading() as session:
         (leaf,) = session.exec(select(AuditEvent.leaf).where(AuditEvent.tag == "clip:marked"))
     assert b'{"duty":"cn.explicit","result":"pass"}' in leaf
+
+
+def test_the_manifest_says_where_it_goes_and_whether_it_is_a_draft(tools: Tools) -> None:
+    claims: list[Claim] = []
+
+    def sign(source: Path, target: Path, claim: Claim) -> SignedManifest:
+        claims.append(claim)
+        return doubles.sign(source, target, claim)
+
+    asked(replace(tools, sign=sign), territory="de", draft=True)
+    asked(replace(tools, sign=sign))
+    told = [_generation(claim) for claim in claims]
+    assert (told[0]["territory"], told[0]["delivery"]) == ("DE", "draft")
+    assert {"territory", "delivery"}.isdisjoint(told[1])
 
 
 def test_without_a_territory_there_is_no_sheet(tools: Tools) -> None:

@@ -7,6 +7,7 @@ audit event and its hints stand or fall together.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from core.state import RUNNABLE, TRANSITIONS, State
 from core.tables import Job, Outbox
 
 _PATIENCE_SECONDS = 2.0
+_LOOK_SECONDS = 0.1
 
 
 class Store:
@@ -59,7 +61,7 @@ class Store:
         SQLModel.metadata.create_all(self._writer, tables=[_table(table)])
 
     def scrub(self, *tables: type[SQLModel]) -> bool:
-        """Leave no trace of what was deleted from these tables; False while a reader is in the way.
+        """Leave no trace of what was deleted from these tables; False while somebody still reads old rows.
 
         On SQLite the deleted bytes are already zeroed (secure_delete) and the write-ahead log is emptied.
         On PostgreSQL the dead rows are reclaimed; its own write-ahead log is its operator's matter.
@@ -69,6 +71,8 @@ class Store:
                 busy, *_ = raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 return not busy
         with self._writer.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            if not _all_see(connection):
+                return False
             for table in tables:
                 connection.execute(sa.text(f'VACUUM "{_table(table).name}"'))
         return True
@@ -84,6 +88,20 @@ def open_store(url: str) -> Store:
     store = Store(url)
     store.migrate()
     return store
+
+
+def _all_see(connection: Connection) -> bool:
+    """Wait a moment until every transaction on PostgreSQL sees what is committed now, and tell whether it does."""
+    now = connection.execute(sa.text("SELECT pg_current_xact_id()::xid::text")).scalar_one()
+    older = sa.text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+        "AND greatest(age(backend_xid), age(backend_xmin)) > age(CAST(:now AS xid))"
+    )
+    for _ in range(int(_PATIENCE_SECONDS / _LOOK_SECONDS)):
+        if not connection.execute(older, {"now": now}).scalar_one():
+            return True
+        time.sleep(_LOOK_SECONDS)
+    return False
 
 
 def _table(model: type[SQLModel]) -> sa.Table:

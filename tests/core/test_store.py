@@ -174,3 +174,16 @@ def test_the_shape_of_the_states() -> None:
 def test_nothing_found_is_told(store: Store) -> None:
     with store.reading() as session, pytest.raises(NotFound):
         job(session, "nobody")
+
+
+def test_nothing_is_told_to_be_gone_while_somebody_reads_it(one: Store) -> None:
+    """A reader keeps old rows alive on either database; without one they are reclaimed."""
+    with one.reading() as reader:
+        if one.url.startswith("postgresql"):
+            reader.execute(sa.text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))
+        reader.exec(select(Job)).all()
+        with one.session() as session:
+            session.get_one(Job, "j").prompt = ""
+            session.commit()
+        assert not one.scrub(Job)
+    assert one.scrub(Job)

@@ -68,7 +68,7 @@ class RemoteWitness:
                     data += chunk
                     if len(data) > _MAX_ANSWER:
                         raise Unavailable("its answer is too long")
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unavailable(f"it does not answer ({type(error).__name__})") from error
         type_ = answer.headers.get("content-type", "")
         return Answer(answer.status_code, data.decode(errors="replace"), type_)

@@ -125,7 +125,8 @@ def test_it_says_how_it_is(world: World) -> None:
 
 
 def test_without_a_database_nothing_passes(world: World) -> None:
-    lost = Store(f"sqlite:///{world.folder}/no/such/folder/greenlight.db")
+    lost = Store(f"sqlite:///{world.folder}/lost/greenlight.db")
+    (world.folder / "lost").rmdir()
     world.client.app.state.tools = replace(world.tools, store=lost)
     for answer in (world.client.get("/healthz"), world.ask()):
         assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")

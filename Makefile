@@ -42,6 +42,9 @@ check: lint test ## What CI runs
 bench: models ## What the gate costs, as ratios to one x264 encode
 	$(RUN)python -m pipeline.bench
 
+bench-verify: setup ## What verifying costs, as a ratio to decoding the file once
+	$(RUN)python -m pipeline.bench_verify
+
 bench-log: setup ## What appending to the audit log costs, as ratios to plain INSERTs
 	$(RUN)python -m audits.bench_log $(BENCH_LOG)
 
@@ -61,4 +64,4 @@ bench-binding: models ## What it costs to find a clip among many, and how far fi
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-log bench-queries bench-proofs bench-provenance bench-binding clean
+.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding clean

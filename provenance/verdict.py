@@ -71,7 +71,7 @@ def _content_conflicts(readings: Readings, record: Record) -> Iterator[str]:
     for track, kin in readings.kin.items():
         if holds and kin != "same":
             yield f"The manifest holds, but the {WORDS[track]} is not what we remember of this release."
-        elif track in marked and kin == "other":
+        elif track in marked and kin == "other" and readings.by_label is None:
             yield f"The {WORDS[track]} carries our mark, but it is not the {WORDS[track]} of that release: a mark can be copied."
     if readings.by_content is not None and readings.by_content.id != record.id:
         yield "The content is that of another release than the one that is named."

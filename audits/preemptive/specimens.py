@@ -96,7 +96,7 @@ def _signed(folder: Path, suffix: str, dice: np.random.Generator, keys: SigningK
     plain, path = folder / f"plain.{suffix}", folder / f"signed.{suffix}"
     noise = (0.1 * dice.standard_normal((_RATE // 4, 1))).astype(np.float32)
     _write(plain, noise, dice)
-    claim = replace(_CLAIM, mime=FORMATS[suffix], record=suffix)
+    claim = replace(CLAIM, mime=FORMATS[suffix], record=suffix)
     return Specimen(path, claim, sign(plain, path, claim, keys).label)
 
 
@@ -116,7 +116,7 @@ def _write(path: Path, noise: Sound, dice: np.random.Generator) -> None:
         export(path, noise, _RATE)
 
 
-_CLAIM = Claim(
+CLAIM = Claim(
     title="specimen",
     mime="",
     engine="sandbox",

@@ -16,7 +16,9 @@ from audits.preemptive.labels import labels
 from audits.preemptive.log_kill import log_kill
 from audits.preemptive.log_tamper import log_tamper
 from audits.preemptive.proofs import proofs
+from audits.preemptive.recovery import recovery
 from audits.preemptive.result import Row, SuiteResult
+from audits.preemptive.tamper import tamper
 from core.clock import Clock, SystemClock
 from core.errors import BadInput, NotFound
 from core.models import file_sha256
@@ -48,6 +50,8 @@ SUITES: Mapping[str, Suite] = {
     "labels": labels,
     "fuzz": fuzz,
     "erasure": erasure,
+    "tamper": tamper,
+    "recovery": recovery,
 }
 
 

@@ -1,4 +1,4 @@
-"""Write sound alone in the formats that are not our own delivery: WAV, FLAC, MP3."""
+"""Write clips in other ways than our own delivery: sound alone as WAV, FLAC or MP3, tracks copied as they are."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from core.errors import BadMedia
 from core.media.clip import Sound
+from core.media.probe import opened
 from core.media.write import LAYOUTS
 
 _CODECS = {
@@ -38,3 +39,13 @@ def export(path: Path, samples: Sound, rate: int) -> None:
         for part in (*resampler.resample(frame), *resampler.resample(None)):
             out.mux(stream.encode(part))
         out.mux(stream.encode(None))
+
+
+def remux(source: Path, into: Path) -> None:
+    """Copy the tracks of a clip into a new MP4, packet by packet; all else that the file held is left behind."""
+    with opened(source) as old, av.open(str(into), "w", format="mp4") as new:
+        streams = {stream.index: new.add_stream_from_template(stream) for stream in old.streams}
+        for packet in old.demux():
+            if packet.dts is not None:
+                packet.stream = streams[packet.stream.index]
+                new.mux(packet)

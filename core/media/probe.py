@@ -38,7 +38,7 @@ OURS = MediaLimits(max_bytes=16_384 * MIB, max_seconds=3600.0)
 _MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (4, b"ftyp", "mov"),
     (0, b"\x1a\x45\xdf\xa3", "matroska"),
-    (0, b"RIFF", "wav"),
+    (8, b"WAVE", "wav"),
     (0, b"fLaC", "flac"),
     (0, b"OggS", "ogg"),
     (0, b"ID3", "mp3"),

@@ -296,18 +296,3 @@ def test_a_truncated_release_is_never_verified(release: Release, part: float) ->
 def test_a_missing_file_is_bad_media(tmp_path: Path, keys: SigningKeys) -> None:
     with pytest.raises(BadMedia):
         examine(tmp_path / "nothing", roots_pem=keys.claim_roots_pem, mark_keys=(KEY,))
-
-
-def test_every_public_file_gets_a_verdict(shared_data: Path, keys: SigningKeys, marks: Marks) -> None:
-    names = [entry["file"] for entry in json.loads((shared_data / "c2pa" / "observed.json").read_text())]
-    verdicts = {}
-    for name in names:
-        path = shared_data / "c2pa" / name
-        verdicts[name] = verify(
-            path, roots_pem=keys.claim_roots_pem, mark_keys=(KEY,), records=Shelf([]), prove=None
-        ).verdict
-    assert set(verdicts.values()) <= {"tampered", "foreign", "unknown", "malformed"}
-    assert verdicts["4cbac1af_C.jpg"] == "foreign"
-    assert verdicts["81f20702_XCA.jpg"] == "tampered"
-    assert verdicts["e5acfbfb_video1_no_manifest.mp4"] == "unknown"
-    assert verdicts["f999fd78_A.jpg"] == "unknown"

@@ -10,7 +10,7 @@ from sqlmodel import Session, col, delete, select
 from core.clock import Clock, milliseconds
 from core.errors import BadInput, Conflict, NotFound
 from core.events import Event, Tag, record
-from core.schema import ID
+from core.facts import ID
 from core.tables import Identity, Job, LegalHold, Partner
 
 

@@ -21,7 +21,8 @@ from sqlmodel import Session
 
 from core.clock import Clock, milliseconds, new_id
 from core.errors import BadInput, KeyMissing, LogCorrupt, NotFound
-from core.schema import COLUMNS, MAX_INTEGER, VERSION, VERSIONS, Tag, problems
+from core.facts import MAX_INTEGER
+from core.schema import COLUMNS, VERSION, VERSIONS, Tag, problems
 from core.tables import AuditEvent, Pseudonym
 from core.vault import Vault
 

@@ -1,8 +1,8 @@
 """The closed schema of the audit log: every tag, and the facts that its leaf carries.
 
-A leaf is public for ever, so nothing gets into it that is not declared here, and no declared type can hold a
-sentence or a name: digests, ids, words of our own, counts, times and scores (parts per 10,000). What says who
-a person is goes into an event's `private` part, of which the leaf holds a salted commitment only.
+A leaf is public for ever, so nothing gets into it that is not declared here, and no declared kind
+(`core.facts`) can hold a sentence or a name. What says who a person is goes into an event's `private` part, of
+which the leaf holds a salted commitment only.
 
 A new event is a member of `Tag` and a line in `_FACTS`. A version may gain tags and facts that may be missing
 (written `name?`); anything else is a new version, and the old one stays in `VERSIONS`, to be read for ever.
@@ -10,15 +10,35 @@ A new event is a member of `Tag` and a line in `_FACTS`. A version may gain tags
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-# Integers that every JSON reader keeps exact (I-JSON, RFC 7493).
-MAX_INTEGER = 2**53 - 1
-_MAX_ITEMS = 1000
+from core.facts import (
+    ACTOR,
+    COUNT,
+    DIGEST,
+    FLAG,
+    ID,
+    KINDS,
+    LABEL,
+    LINE,
+    MARK,
+    PLACE,
+    SCORE,
+    SPAN,
+    TIME,
+    WORD,
+    Fact,
+    Many,
+    Record,
+    Text,
+    departures,
+    fits,
+    form,
+    shape,
+)
 
 
 class Tag(StrEnum):
@@ -64,61 +84,6 @@ class Tag(StrEnum):
     KEY_REVOKED = "key:revoked"
     KEY_EXPIRING = "key:expiring"
 
-
-@dataclass(frozen=True, slots=True)
-class Text:
-    """A string of one form."""
-
-    name: str
-    about: str
-    pattern: re.Pattern[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """An integer within bounds."""
-
-    name: str
-    about: str
-    low: int
-    high: int
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """An object with these fields and no other; a field whose name ends in `?` may be missing."""
-
-    fields: Mapping[str, Fact]
-
-
-@dataclass(frozen=True, slots=True)
-class Many:
-    """A list of up to 1,000 of one kind."""
-
-    of: Fact
-
-
-Fact = Text | Number | Record | Many
-
-DIGEST = Text("digest", "SHA-256, 64 hex digits", re.compile(r"[0-9a-f]{64}"))
-ACTOR = Text(
-    "actor",
-    "who did it: system, operator, or a role and an id",
-    re.compile(
-        r"(system|operator|(partner|worker|reviewer|auditor|regulator|admin):[A-Za-z0-9][A-Za-z0-9._:/+-]{0,254})"
-    ),
-)
-ID = Text("id", "an id of ours or a manifest label", re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/+-]{0,254}"))
-WORD = Text("word", "a word of the code or of a policy pack", re.compile(r"[a-z][a-z0-9_.:-]{0,63}"))
-LABEL = Text("label", "a version or a model's name", re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:/+()-]{0,127}"))
-PLACE = Text("place", "a territory's code, or `other`", re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,15}"))
-LINE = Text("line", "the name of a case, from the code of a suite", re.compile(r"[ -~]{1,200}"))
-MARK = Text("mark", "a watermark id, 16 hex digits", re.compile(r"[0-9a-f]{16}"))
-COUNT = Number("count", "how many", 0, MAX_INTEGER)
-FLAG = Number("flag", "0 no, 1 yes", 0, 1)
-SCORE = Number("score", "parts per 10,000, in the scale of its detector", -(10**8), 10**8)
-TIME = Number("time", "milliseconds since 1970, UTC", 0, MAX_INTEGER)
-SPAN = Number("span", "milliseconds", 0, MAX_INTEGER)
 
 _RULE = Record(
     {
@@ -360,70 +325,23 @@ def problems(version: int, tag: str, columns: Mapping[str, Any], facts: Mapping[
         return [f"version {version} has no {tag}"]
     given = {name: value for name, value in columns.items() if value is not None}
     found = [f"{name} is missing" for name in told.columns if name not in given]
-    found += [f"{name} is no {COLUMNS[name].name}" for name in given if not _fits(COLUMNS[name], given[name])]
-    return found + list(_record(told.facts, facts, ""))
-
-
-def _record(fields: Mapping[str, Fact], given: Any, at: str) -> Iterator[str]:
-    if not isinstance(given, Mapping):
-        yield f"{at.rstrip('.')} is no object"
-        return
-    declared = {name.rstrip("?"): fact for name, fact in fields.items()}
-    yield from (f"{at}{name} is not declared" for name in given if name not in declared)
-    for name, fact in declared.items():
-        if name in given:
-            yield from _problems(fact, given[name], f"{at}{name}")
-        elif name in fields:
-            yield f"{at}{name} is missing"
-
-
-def _problems(fact: Fact, value: Any, at: str) -> Iterator[str]:
-    if isinstance(fact, Record):
-        yield from _record(fact.fields, value, f"{at}.")
-    elif isinstance(fact, Many):
-        if not isinstance(value, list | tuple) or len(value) > _MAX_ITEMS:
-            yield f"{at} is no list of up to {_MAX_ITEMS}"
-            return
-        for index, item in enumerate(value):
-            yield from _problems(fact.of, item, f"{at}[{index}]")
-    elif not _fits(fact, value):
-        yield f"{at} is no {fact.name}"
-
-
-def _fits(fact: Text | Number, value: Any) -> bool:
-    if isinstance(fact, Text):
-        return isinstance(value, str) and fact.pattern.fullmatch(value) is not None
-    return isinstance(value, int) and not isinstance(value, bool) and fact.low <= value <= fact.high
+    found += [f"{name} is no {COLUMNS[name].name}" for name in given if not fits(COLUMNS[name], given[name])]
+    return found + list(departures(told.facts, facts))
 
 
 def described() -> dict[str, Any]:
     """Give the schema as JSON, for auditors and for the page that documents it."""
-    types = (ACTOR, DIGEST, ID, WORD, LABEL, PLACE, LINE, MARK, COUNT, FLAG, SCORE, TIME, SPAN)
     return {
         "version": VERSION,
         "versions": sorted(VERSIONS),
-        "types": {fact.name: {"about": fact.about} | _form(fact) for fact in types},
-        "columns": {name: _shape(fact) for name, fact in COLUMNS.items()},
+        "types": {fact.name: {"about": fact.about} | form(fact) for fact in KINDS},
+        "columns": {name: shape(fact) for name, fact in COLUMNS.items()},
         "tags": {
             tag.value: {
                 "about": told.about,
                 "columns": list(told.columns),
-                "facts": _shape(Record(told.facts)),
+                "facts": shape(Record(told.facts)),
             }
             for tag, told in _FACTS.items()
         },
     }
-
-
-def _form(fact: Text | Number) -> dict[str, Any]:
-    if isinstance(fact, Text):
-        return {"pattern": fact.pattern.pattern}
-    return {"low": fact.low, "high": fact.high}
-
-
-def _shape(fact: Fact) -> Any:
-    if isinstance(fact, Record):
-        return {name: _shape(inner) for name, inner in fact.fields.items()}
-    if isinstance(fact, Many):
-        return [_shape(fact.of)]
-    return fact.name

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.decision import Decision, RuleHit
-from core.schema import PLACE
+from core.facts import PLACE
 from core.tables import Job
 
 _PARTS = 10_000

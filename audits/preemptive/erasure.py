@@ -187,6 +187,20 @@ def _request(house: _House, session: Session, number: int, word: str) -> str:
         )
     )
     session.flush()
+    _decided(session, job, word)
+    event = Event(
+        tag=Tag.CLIP_CANCELLED,
+        actor=f"partner:{_PARTNER}",
+        partner=_PARTNER,
+        job=job,
+        facts={"state": "received"},
+        private={"prompt": f"{word} walks along the shore"},
+    )
+    record(session, event, house.clock, house.vault)
+    return job
+
+
+def _decided(session: Session, job: str, word: str) -> None:
     ruling = Ruling(job=job, stage="prompt", outcome="refuse", decision=_decision(word), at_ms=0)
     session.add(ruling)
     session.flush()
@@ -203,16 +217,6 @@ def _request(house: _House, session: Session, number: int, word: str) -> str:
     session.add(
         IdempotencyKey(partner=_PARTNER, key=f"film {word}", request_sha256="", job=job, created_ms=0)
     )
-    event = Event(
-        tag=Tag.CLIP_CANCELLED,
-        actor=f"partner:{_PARTNER}",
-        partner=_PARTNER,
-        job=job,
-        facts={"state": "received"},
-        private={"prompt": f"{word} walks along the shore"},
-    )
-    record(session, event, house.clock, house.vault)
-    return job
 
 
 def _decision(word: str) -> dict[str, Any]:

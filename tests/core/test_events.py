@@ -16,7 +16,8 @@ from sqlmodel import Session, SQLModel, select
 from core import events, schema
 from core.errors import BadInput, KeyMissing, LogCorrupt, NotFound
 from core.events import Event, Leaf, Tag, canonical, commitment, opened, parse, pseudonym, record, render
-from core.schema import VERSION, VERSIONS, Fact, Many, Number, Text
+from core.facts import Fact, Many, Number, Text
+from core.schema import VERSION, VERSIONS
 from core.tables import AuditEvent, Pseudonym
 from core.vault import Vault
 

@@ -54,7 +54,7 @@ def test_a_bad_authority_does_not_stop_the_signing(
     with serving(BAD[kind]) as url:
         start = time.monotonic()
         signed = sign(film, out, claim, keys, http_authority(url, authority.roots_pem, 0.3))
-        assert time.monotonic() - start < 3, "the library alone would wait half a minute, and fail"
+        assert time.monotonic() - start < 10, "the library alone would wait half a minute, and fail"
     assert not signed.stamped
     reading = read(out, keys.claim_roots_pem, tsa_roots_pem=authority.roots_pem)
     assert (reading.state, reading.signed_at) == ("trusted", None)
@@ -179,7 +179,7 @@ def test_a_stamp_outlives_the_certificate(
 ) -> None:
     root = Root()
     start = time.monotonic()
-    brief, lasting = root.signer(timedelta(seconds=3)), root.signer()
+    brief, lasting = root.signer(timedelta(seconds=5)), root.signer()
     names = ("bare", "at once", "later", "later by another")
     bare, at_once, later, by_another = (tmp_path / name for name in names)
     sign(film, bare, claim, brief)
@@ -187,7 +187,7 @@ def test_a_stamp_outlives_the_certificate(
     stamp(bare, later, "0.1.0", brief, authority)
     stamp(bare, by_another, "0.1.0", lasting, authority)
     assert read(bare, root.pem).state == "trusted"
-    time.sleep(max(0, start + 4.2 - time.monotonic()))
+    time.sleep(max(0, start + 6.2 - time.monotonic()))
     stamped = (at_once, later, by_another)
     assert [read(path, root.pem, tsa_roots_pem=authority.roots_pem).state for path in stamped] == [
         "trusted"

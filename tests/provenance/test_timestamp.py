@@ -84,7 +84,7 @@ def test_a_bad_authority_costs_a_moment(authority: Authority, kind: str) -> None
         start = time.monotonic()
         with pytest.raises((Unavailable, TimedOut)):
             bad.stamp(question())
-        assert time.monotonic() - start < 2
+        assert time.monotonic() - start < 4  # the bad ones would keep us five and more
 
 
 def test_a_good_authority_answers_over_http(authority: Authority) -> None:

@@ -24,7 +24,7 @@ from core.errors import BadInput
 from core.tables import AuditEvent, AuditPosting, LogCheckpoint, LogEntry
 
 MAX_LIMIT = 1000
-SCAN = 4096
+SCAN = 2048
 """Entries of the rarest value that one round looks at; then the next round, then the next page."""
 _ROUNDS = 4
 _AT_LEAST = 64
@@ -151,15 +151,21 @@ class _Search:
         if not self.clauses:
             end = min(low + many, high)
             return list(range(low, end)), end
-        reaches = [clause.reach(self.session, low, high) for clause in self.clauses]
-        rarest = max(range(len(reaches)), key=lambda n: (reaches[n][0], -reaches[n][1]))
-        horizon = reaches[rarest][0]
+        rarest, horizon = self._rarest(low, high)
         others = [clause for n, clause in enumerate(self.clauses) if n != rarest]
         wanted = self.clauses[rarest].entries(low, horizon)
         at = wanted.selected_columns[0]
         wanted = wanted.where(*(clause.holds(at) for clause in others)).distinct().order_by(at).limit(many)
         picked = list(self.session.execute(wanted).scalars())
         return picked, picked[-1] + 1 if len(picked) == many else horizon
+
+    def _rarest(self, low: int, high: int) -> tuple[int, int]:
+        """Choose the clause that the fewest entries have from here on, and up to where to follow it."""
+        if len(self.clauses) == 1 and self.clauses[0].is_ordered:
+            return 0, high
+        reaches = [clause.reach(self.session, low, high) for clause in self.clauses]
+        rarest = max(range(len(reaches)), key=lambda n: (reaches[n][0], -reaches[n][1]))
+        return rarest, reaches[rarest][0]
 
     def _take(self, rows: Sequence[tuple[int, AuditEvent]]) -> bool:
         """Keep the rows that match, up to a full page; answer whether it is full."""
@@ -180,6 +186,11 @@ class _Clause:
     def __init__(self, name: Field, values: Sequence[str]) -> None:
         self.values = list(values)
         self.names = None if name is Field.JOB else [term_name((name, value)) for value in values]
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether the index gives its entries in order, so that a limit bounds the work."""
+        return self.names is not None and len(self.names) == 1
 
     def entries(self, low: int, high: int) -> Any:
         """Select the indexes within [low, high) of entries that have it."""

@@ -28,6 +28,8 @@ from core.vault import secret_file
 from pipeline.tools import Tools
 
 DECODERS = 4
+FETCHERS = 4
+"""Files that strangers name are fetched in places of their own: a slow host holds up no other question."""
 MAX_JSON_BYTES = 256 * 1024
 _SESSION_SECONDS = 8 * 3600
 
@@ -41,6 +43,7 @@ def create_app(tools: Tools) -> FastAPI:
     )
     app.state.tools = tools
     app.state.decoders = Decoders(DECODERS)
+    app.state.fetchers = Decoders(FETCHERS)
     problems.install(app, {"/console": console.problem_page, "/verify": verify_page.problem_page})
     for router in (
         generations.router,

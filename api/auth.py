@@ -158,6 +158,13 @@ def decoders_of(request: Request) -> Decoders:
     return decoders
 
 
+def fetchers_of(request: Request) -> Decoders:
+    """Give the places of this application in which files that strangers name are fetched."""
+    fetchers: Decoders = request.app.state.fetchers
+    return fetchers
+
+
+FreeFetchers = Annotated[Decoders, Depends(fetchers_of)]
 FreeDecoders = Annotated[Decoders, Depends(decoders_of)]
 GateTools = Annotated[Tools, Depends(tools_of)]
 CallingPartner = Annotated[str, Depends(calling_partner)]

@@ -16,15 +16,27 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi import Path as InPath
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, Field
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from api.auth import FreeDecoders, GateTools
+from api.auth import FreeDecoders, FreeFetchers, GateTools
+from api.binding_schemas import (
+    ALG,
+    BASE64,
+    Algorithm,
+    BindingQuery,
+    Capabilities,
+    Discovery,
+    ManifestMatch,
+    Matches,
+    ReferenceQuery,
+    Status,
+    SupportedAlgorithms,
+)
 from api.problems import answers
-from api.uploads import scratch_path, stored_body
+from api.uploads import Decoders, scratch_path, stored_body
 from core.errors import BadMedia, BadQuery, NotFound, UnknownType
 from pipeline import credentials
 from pipeline.matching import FINGERPRINTS, MAX_RESULTS, WATERMARKS, Binding, Found, binding, known
@@ -65,82 +77,10 @@ router = APIRouter(
 )
 
 
-# Said to whoever reads the description; what breaks them is told in words of our own.
-_ALG: dict[str, Any] = {"enum": [*WATERMARKS, *FINGERPRINTS]}
-_BASE64: dict[str, Any] = {
-    "contentEncoding": "base64",
-    "pattern": "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$",
-}
-
-
-class BindingQuery(BaseModel):
-    """A soft binding, for values that are too long for an address."""
-
-    alg: str = Field(json_schema_extra=_ALG)
-    value: str = Field(json_schema_extra=_BASE64)
-
-
-class ReferenceQuery(BaseModel):
-    """A file somewhere else, which is fetched over https."""
-
-    referenceUrl: str = Field(max_length=2048)  # noqa: N815
-    assetLength: int = Field(ge=1, description="Its size in bytes; a longer one is not read to its end.")  # noqa: N815
-    assetType: str | None = Field(None, description="Its media type, where its host does not say.")  # noqa: N815
-
-
-class ManifestMatch(BaseModel):
-    """A manifest that was found: fetch it from /manifests/{manifestId}."""
-
-    manifestId: str  # noqa: N815  # the specification's names
-    similarityScore: int | None = Field(None, ge=0, le=100)  # noqa: N815
-    withdrawn: bool | None = Field(None, description="True if the clip was withdrawn after its release.")
-
-
-class Matches(BaseModel):
-    """What a query led to, best first."""
-
-    matches: list[ManifestMatch]
-
-
-class Algorithm(BaseModel):
-    """A soft binding algorithm by its name."""
-
-    alg: str
-
-
-class SupportedAlgorithms(BaseModel):
-    """What can be asked for."""
-
-    watermarks: list[Algorithm]
-    fingerprints: list[Algorithm]
-
-
-class Capabilities(BaseModel):
-    """Which optional parts of the specification are here."""
-
-    c2paSpecificationVersion: str  # noqa: N815
-    supportedCapabilities: list[str]  # noqa: N815
-
-
-class Status(BaseModel):
-    """Whether questions are answered."""
-
-    status: str = Field(json_schema_extra={"enum": ["ok", "down"]})
-
-
-class Discovery(BaseModel):
-    """Where the parts of this interface are."""
-
-    apiEndpoint: str  # noqa: N815
-    c2paSpecificationVersion: str  # noqa: N815
-    capabilitiesEndpoint: str  # noqa: N815
-    statusEndpoint: str  # noqa: N815
-
-
 MaxResults = Annotated[
     int, Query(alias="maxResults", ge=1, description=f"At most {MAX_RESULTS} are given, whatever is asked.")
 ]
-Alg = Annotated[str | None, Query(description="Look by this algorithm only.", json_schema_extra=_ALG)]
+Alg = Annotated[str | None, Query(description="Look by this algorithm only.", json_schema_extra=ALG)]
 HintAlg = Annotated[
     str | None, Query(alias="hintAlg", description="With hintValue: asked if nothing is found.")
 ]
@@ -160,8 +100,12 @@ class _Asked:
         hint = binding(hint_alg, hint_value) if hint_alg and hint_value else None
         return cls(None if alg is None else known(alg), hint, min(limit, MAX_RESULTS))
 
-    def answered(self, tools: Tools, path: Path) -> Matches:
-        return _told(tools.matcher.by_content(path, self.limit, alg=self.alg, hint=self.hint))
+    def answered(self, tools: Tools, decoders: Decoders, path: Path) -> Matches:
+        with decoders.one(wait_seconds=_PATIENCE_SECONDS):
+            try:
+                return _told(tools.matcher.by_content(path, self.limit, alg=self.alg, hint=self.hint))
+            except BadMedia as error:
+                raise BadQuery(error.message) from error
 
 
 @router.get(
@@ -174,8 +118,8 @@ def get_by_binding(
     request: Request,
     tools: GateTools,
     decoders: FreeDecoders,
-    alg: Annotated[str, Query(json_schema_extra=_ALG)],
-    value: Annotated[str, Query(json_schema_extra=_BASE64)],
+    alg: Annotated[str, Query(json_schema_extra=ALG)],
+    value: Annotated[str, Query(json_schema_extra=BASE64)],
     max_results: MaxResults = 10,
 ) -> Matches:
     """Find the manifests that a soft binding leads to."""
@@ -230,14 +174,9 @@ async def post_by_content(
     """Find the manifests that the marks and fingerprints of a file lead to."""
     _checked_type(request.headers.get("content-type", ""))
     asked = _Asked.of(alg, hint_alg, hint_value, max_results)
-
-    def found(path: Path) -> Matches:
-        with decoders.one(wait_seconds=_PATIENCE_SECONDS):
-            return asked.answered(tools, path)
-
     try:
         async with stored_body(request, tools) as path:
-            return await run_in_threadpool(found, path)
+            return await run_in_threadpool(asked.answered, tools, decoders, path)
     except BadMedia as error:
         raise BadQuery(error.message) from error
 
@@ -251,6 +190,7 @@ async def post_by_content(
 def post_by_reference(
     tools: GateTools,
     decoders: FreeDecoders,
+    fetchers: FreeFetchers,
     query: ReferenceQuery,
     alg: Alg = None,
     hint_alg: HintAlg = None,
@@ -264,10 +204,11 @@ def post_by_reference(
     if query.assetLength > limit:
         raise HTTPException(413, f"At most {limit} bytes are accepted.")
     asked = _Asked.of(alg, hint_alg, hint_value, max_results)
-    with scratch_path(tools) as path, decoders.one(wait_seconds=_PATIENCE_SECONDS):
-        told = Fetcher(max_bytes=query.assetLength).fetch(query.referenceUrl, path)
+    with scratch_path(tools) as path:
+        with fetchers.one(wait_seconds=_PATIENCE_SECONDS):
+            told = Fetcher(max_bytes=query.assetLength).fetch(query.referenceUrl, path)
         _checked_type(query.assetType or told)
-        return asked.answered(tools, path)
+        return asked.answered(tools, decoders, path)
 
 
 def _checked_type(told: str) -> None:

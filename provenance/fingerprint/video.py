@@ -36,6 +36,8 @@ _BLACK = 24
 _CHANCE = 128
 _SAME_FRAME = 80
 _FOUND = 0.45
+_LEAST = 1.5
+"""Stored frames. A single frame must agree closer, within 41 bits, where many may each be 70 away."""
 _STEP = 0.125
 _REACH = 0.13
 _TIE = 1e-3
@@ -114,7 +116,7 @@ def similarity(query: VideoPrint, reference: VideoPrint) -> Match:
     # Frames that stand still agree at many offsets: the one where the times agree as well is meant.
     total = agreement.sum(axis=-1) - _TIE * np.minimum(apart, _REACH).sum(axis=-1)
     view, at = np.unravel_index(total.argmax(), total.shape)
-    score = float(agreement[view, at].sum() / min(len(targets), _expected(times)))
+    score = float(agreement[view, at].sum() / max(_LEAST, min(len(targets), _expected(times))))
     return Match(
         score=min(1.0, score),
         offset=round(float(offsets[at]), 3),

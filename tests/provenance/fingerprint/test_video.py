@@ -94,6 +94,17 @@ def test_a_splice_shows_where(kept: VideoPrint) -> None:
     assert [(span.start, span.end) for span in found.spans] == [(0, pytest.approx(4, abs=0.3))]
 
 
+def test_a_single_frame_must_agree_closer(kept: VideoPrint) -> None:
+    rng = np.random.default_rng(8)
+    still = print_of(scene(1)[:1])
+    assert similarity(still, kept).found
+    bits = np.unpackbits(still.words.view(np.uint8).reshape(-1, 32), axis=1)
+    bits[:, rng.choice(256, 60, replace=False)] ^= 1
+    worn = VideoPrint(still.times, np.packbits(bits, axis=1).view(np.uint64).reshape(-1, 1, 4), still.quality)
+    assert not similarity(worn, kept).found
+    assert not any(similarity(print_of(scene(seed)[:1]), kept).found for seed in range(2, 12))
+
+
 def test_flat_frames_count_for_nothing(kept: VideoPrint) -> None:
     flat = print_of([np.full((90, 160, 3), 120, np.uint8)] * 48)
     for query, reference in ((flat, kept), (print_of(scene(1)), flat.stored()), (flat, flat.stored())):

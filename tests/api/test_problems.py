@@ -163,7 +163,7 @@ def test_every_error_is_documented(world: World) -> None:
             theirs = "soft binding resolution" in call.get("tags", ())
             least = {"400", "405", "500", "503"} if theirs else {str(status) for status in ANSWERS}
             assert least <= documented, (method, path)
-            for status in documented:
+            for status in documented - {"416"}:  # which has no body
                 assert set(answers[status]["content"]) == {"application/problem+json"}, (method, path)
             good = [status for status in answers if status < "300"]
             assert good, (method, path)

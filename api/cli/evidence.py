@@ -46,9 +46,9 @@ def proof(
             raise BadInput("--all needs a folder: -o FOLDER.")
         tools = local.open_tools()
         tools.integrate()
-        proofs = (
-            [prove_entry(tools, int(what))] if what.isdecimal() else _of_request(tools, what, every=every)
-        )
+        # Anything longer is no index that a log could have, and is looked for among the requests.
+        is_index = what.isascii() and what.isdecimal() and len(what) < 19
+        proofs = [prove_entry(tools, int(what))] if is_index else _of_request(tools, what, every=every)
         paths = [_kept(item, out / f"{item.index}{SUFFIX}" if every else out) for item in proofs if out]
     if as_json:
         told_of = [{"index": item.index, "proof": item.render()} for item in proofs]

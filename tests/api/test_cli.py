@@ -103,6 +103,7 @@ def test_a_file_is_signed_for_what_it_is_not_what_it_is_called(
         (["consent", "revoke", "consent_none"], 2),
         (["review", "approve", "clip_none", "--reason", "looks fine"], 2),
         (["audit", "proof", "99999"], 2),
+        (["audit", "proof", "9" * 5000], 2),
         (["audit", "run", "no-such-suite"], 2),
         (["audit", "check", "--log", "NONE"], 2),
         (["audit", "check", "--log", "NONE", "--vkey", "no key"], 2),

@@ -28,13 +28,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlmodel import Session
 
 from audits.filters import Filter
 from audits.log.format import encode64
 from audits.log.proof import SUFFIX, Proof, Prover
 from audits.log.trust import Policy
+from audits.pages import render
 from audits.queries import Entry, all_events
 from core.errors import BadInput, LogCorrupt, NotFound
 from core.events import Tag
@@ -213,15 +213,14 @@ def _write_common(
 
 
 def _page(title: str, contents: _Contents, packs: Collection[str], prover: Prover, trust: Policy) -> bytes:
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    shown = {"title": title, "contents": contents, "packs": packs, "head": prover.head, "trust": trust}
-    return pages.get_template("bundle.html").render(shown).encode()
+    shown: dict[str, Any] = {
+        "title": title,
+        "contents": contents,
+        "packs": packs,
+        "head": prover.head,
+        "trust": trust,
+    }
+    return render(Path(__file__).with_name("bundle.html"), **shown).encode()
 
 
 def _json(value: Any) -> bytes:

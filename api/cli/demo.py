@@ -14,7 +14,6 @@ from api.cli import local
 from api.cli.files import report_text, write_json
 from api.cli.show import decision_lines, out
 from audits.log.check import check
-from audits.log.writer import log_key
 from core.clock import milliseconds
 from core.errors import GreenlightError
 from core.media.probe import probe
@@ -127,8 +126,7 @@ def _tampered(demo: Demo) -> None:
     _scene(5, "One byte of the log is changed on disk")
     tools, home = demo.tools, demo.tools.settings.data_dir
     tools.integrate()
-    key = log_key(home / "keys" / "log", tools.settings.log_origin).vkey
-    whole = check(home / "log", key)
+    whole = check(home / "log", tools.trust)
     out.print(f"  before: {whole.size} entries, {'all in order' if whole.ok else 'PROBLEMS'}")
     changed = demo.folder / "log.changed"
     shutil.rmtree(changed, ignore_errors=True)
@@ -140,7 +138,7 @@ def _tampered(demo: Demo) -> None:
     content = bytearray(bundle.read_bytes())
     content[len(content) // 2] ^= 1
     bundle.write_bytes(content)
-    report = check(changed, key)
+    report = check(changed, tools.trust)
     for problem in report.problems:
         out.print(f"  [red]{problem}[/red]")
     demo.keep(

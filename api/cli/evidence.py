@@ -11,13 +11,13 @@ import typer
 
 from api.cli import local
 from api.cli.show import Exit, Json, answer, told
+from api.cli.trust import Log, PolicyFile, Vkey, text_of, trusted
 from audits.bundle import VERIFIER
 from audits.filters import Filter, make_filter
 from audits.index import catch_up
 from audits.log.check import check as check_log
-from audits.log.format import MAX_NOTE, Checkpoint, Verifier, open_checkpoint, parse_verifier_key
+from audits.log.format import Checkpoint, Verifier, open_checkpoint
 from audits.log.proof import SUFFIX, Proof
-from audits.log.trust import parse_policy
 from core.errors import BadInput, LogCorrupt
 from pipeline.dossier import bundled, note_bundle
 from pipeline.proofs import decided, end_of, proof_of, prove_entry
@@ -71,15 +71,9 @@ def _kept(item: Proof, path: Path) -> Path:
 
 
 def check(
-    log: Annotated[
-        Path | None, typer.Option("--log", help="Folder of the public log files; empty: this installation's.")
-    ] = None,
-    vkey: Annotated[
-        str | None, typer.Option(help="Verifier key of the log; empty: this installation's.")
-    ] = None,
-    policy: Annotated[
-        Path | None, typer.Option(help="Trust policy (C2SP tlog-policy), instead of --vkey.")
-    ] = None,
+    log: Log = None,
+    vkey: Vkey = None,
+    policy: PolicyFile = None,
     against: Annotated[
         list[Path] | None, typer.Option(help="A checkpoint that was seen before; the log must continue it.")
     ] = None,
@@ -87,7 +81,7 @@ def check(
 ) -> None:
     """Re-derive the whole log from its public bytes; exit 1 and say which entry when something was changed."""
     with told():
-        folder, trust = _trusted(log, vkey, policy)
+        folder, trust = trusted(log, vkey, policy)
         seen = [_seen(path, trust) for path in against or ()]
         report = check_log(folder, trust, seen=seen, workers=len(os.sched_getaffinity(0)))
     value = {"ok": report.ok, "size": report.size, "entries": report.entries, "problems": report.problems}
@@ -101,35 +95,11 @@ def check(
     raise typer.Exit(Exit.GOOD if report.ok else Exit.REFUSED)
 
 
-def _trusted(log: Path | None, vkey: str | None, policy: Path | None) -> tuple[Path, Verifier]:
-    if (vkey is not None) + (policy is not None) != (log is not None):
-        raise BadInput("Give --log together with --vkey or --policy.")
-    if log is None:
-        tools = local.open_tools()
-        return tools.settings.data_dir / "log", tools.trust
-    try:
-        return log, parse_verifier_key(str(vkey)) if policy is None else parse_policy(_text(policy))
-    except LogCorrupt as error:
-        raise BadInput(f"The log cannot be checked against this: {error.message}.") from error
-
-
 def _seen(path: Path, trust: Verifier) -> Checkpoint:
     try:
-        return open_checkpoint(_text(path), trust)
+        return open_checkpoint(text_of(path), trust)
     except LogCorrupt as error:
         raise BadInput(f"{path} is no checkpoint to compare with: {error.message}.") from error
-
-
-def _text(path: Path) -> str:
-    with local.existing(path).open("rb") as file:
-        data = file.read(MAX_NOTE + 1)
-    try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        raise LogCorrupt("it is not text") from error
-    if len(data) > MAX_NOTE:
-        raise LogCorrupt("it is too long")
-    return text
 
 
 def bundle(

@@ -9,12 +9,9 @@ from typing import Annotated
 
 import typer
 
-from api.cli import local
 from api.cli.show import Json, answer, told
-from audits.log.format import Verifier, parse_verifier_key
-from audits.log.writer import log_key
+from api.cli.trust import Log, PolicyFile, Vkey, trusted
 from core.clock import milliseconds
-from core.errors import BadInput
 
 
 def report(
@@ -22,10 +19,9 @@ def report(
     until: Annotated[datetime, typer.Option(help="Before this time (UTC).")],
     out: Annotated[Path | None, typer.Option("-o", "--out", help="HTML page to write.")] = None,
     partner: Annotated[str | None, typer.Option(help="Count this partner only.")] = None,
-    log: Annotated[
-        Path | None, typer.Option(help="Folder of the public log files; empty: this installation's.")
-    ] = None,
-    vkey: Annotated[str | None, typer.Option(help="Verifier key of that log.")] = None,
+    log: Log = None,
+    vkey: Vkey = None,
+    policy: PolicyFile = None,
     as_json: Json = False,
 ) -> None:
     """Write the transparency report of a period, counted from the log's public bytes alone."""
@@ -33,7 +29,7 @@ def report(
     from audits.report import report as counted
 
     with told():
-        leaves = public_leaves(*_log(log, vkey))
+        leaves = public_leaves(*trusted(log, vkey, policy, fresh=True))
         head = leaves.head
         made = counted(
             leaves,
@@ -50,14 +46,3 @@ def report(
     lines = [f"{count:>8}  {tag}" for tag, count in made.events.items()]
     lines.append(f"counted from {made.size} entries" + (f"; {out}" if out else ""))
     answer(value, "\n".join(lines), as_json=as_json)
-
-
-def _log(folder: Path | None, vkey: str | None) -> tuple[Path, Verifier]:
-    if (folder is None) != (vkey is None):
-        raise BadInput("Give --log and --vkey together.")
-    if folder is not None and vkey is not None:
-        return folder, parse_verifier_key(vkey)
-    tools = local.open_tools()
-    tools.integrate()
-    settings = tools.settings
-    return settings.data_dir / "log", log_key(settings.data_dir / "keys" / "log", settings.log_origin).policy

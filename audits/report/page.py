@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
+from audits.pages import render
 from audits.report.count import Report
 
 _HEIGHT = 160
@@ -29,17 +28,15 @@ class Bar:
 
 def page(report: Report) -> str:
     """Render a report as HTML; the same report gives the same bytes."""
-    pages = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    pages.filters |= {"span": span, "percent": percent}
     width = max(1, len(report.days)) * _STEP * len(_SERIES) / 2
-    return pages.get_template("page.html").render(
-        report=report, bars=bars(report.days), series=_SERIES, width=round(width), height=_HEIGHT
+    return render(
+        Path(__file__).with_name("page.html"),
+        {"span": span, "percent": percent},
+        report=report,
+        bars=bars(report.days),
+        series=_SERIES,
+        width=round(width),
+        height=_HEIGHT,
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from api.cli import app
+from audits.log.writer import log_key
 
 
 @pytest.fixture
@@ -39,6 +40,21 @@ def test_a_run_is_reported_kept_and_logged(run: Any) -> None:
     assert listed["lacking"] == ["log-tamper"]
     (event,) = json.loads(run("query", "--tag", "audit:ran", "--json").stdout)["entries"]
     assert event["leaf"]["facts"]["run"] == value["run"]
+
+
+def test_a_report_is_the_same_from_this_installation_and_from_its_public_files(
+    run: Any, tmp_path: Path
+) -> None:
+    assert run("run", "log-tamper", "--quick").exit_code == 0
+    page, period = tmp_path / "page.html", ("--since", "2026-01-01", "--until", "2100-01-01", "--json")
+    mine = run("report", *period, "-o", str(page))
+    assert json.loads(mine.stdout)["audits"][0]["suite"] == "log-tamper"
+    assert "log-tamper" in page.read_text()
+    log = tmp_path / "log"
+    key = log_key(tmp_path / "keys" / "log", "greenlight.invalid/log").vkey.render()
+    theirs = run("report", *period, "--log", str(log), "--vkey", key)
+    assert theirs.stdout == mine.stdout
+    assert run("report", *period, "--log", str(log)).exit_code == 2
 
 
 def test_nothing_is_due_without_a_schedule(run: Any) -> None:

@@ -99,6 +99,14 @@ class Examination:
     media: Perception
 
 
+@dataclass(frozen=True, slots=True)
+class Speech:
+    """When a track says anything that can be compared: times in seconds, each good for `step` seconds."""
+
+    times: tuple[float, ...]
+    step: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """An examination and where it leads.
@@ -117,6 +125,8 @@ class Readings:
     log: LogProof | None = None
     video_match: Match | None = None
     audio_match: Match | None = None
+    video_speech: Speech | None = None
+    audio_speech: Speech | None = None
     signer: Standing | None = None
     revoked_marks: tuple[Track, ...] = ()
 
@@ -161,7 +171,9 @@ class Readings:
     def departures(self, track: Track, match: Match) -> tuple[Span, ...]:
         """Give the spans of a track that are not ours; short ones are left out."""
         media = self.file.media
-        return departures(match, media.looked if track == "video" else media.listened)
+        if track == "video":
+            return departures(match, media.looked, self.video_speech)
+        return departures(match, media.listened, self.audio_speech)
 
 
 def kinship(match: Match, departed: tuple[Span, ...]) -> Kinship:
@@ -171,9 +183,18 @@ def kinship(match: Match, departed: tuple[Span, ...]) -> Kinship:
     return "part" if departed else "same"
 
 
-def departures(match: Match, seconds: float) -> tuple[Span, ...]:
-    """Give the spans of the first `seconds` that a match leaves out, if they are 1.5 s or longer."""
+def departures(match: Match, seconds: float, speech: Speech | None = None) -> tuple[Span, ...]:
+    """Give the spans of the first `seconds` that a match leaves out, if they are 1.5 s or longer.
+
+    Where the track says nothing, as in silence, it cannot depart; without `speech` it is taken to speak throughout.
+    """
     starts = (0.0, *(span.end for span in match.spans))
     ends = (*(span.start for span in match.spans), seconds)
     gaps = (Span(start, min(stop, seconds)) for start, stop in zip(starts, ends, strict=True))
-    return tuple(gap for gap in gaps if gap.end - gap.start >= DEPARTURE_SECONDS)
+    return tuple(gap for gap in gaps if _spoken(gap, speech) >= DEPARTURE_SECONDS)
+
+
+def _spoken(gap: Span, speech: Speech | None) -> float:
+    if speech is None:
+        return gap.end - gap.start
+    return speech.step * sum(gap.start <= time < gap.end for time in speech.times)

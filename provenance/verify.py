@@ -22,7 +22,7 @@ from provenance.fingerprint.video import VideoPrint
 from provenance.manifest import read
 from provenance.marks import MarkKey, MarkReading
 from provenance.perceive import UNTRUSTED, perceive
-from provenance.readings import Examination, LogProof, Readings, Record
+from provenance.readings import Examination, LogProof, Readings, Record, Speech
 from provenance.report import layers, segments
 from provenance.revocation import Keys, with_keys
 from provenance.verdict import Verdict, judge
@@ -159,7 +159,13 @@ def _compared(found: Readings) -> Readings:
     if record is None:
         return found
     video, audio = _prints(found.file)
-    return replace(found, video_match=_seen(video, record), audio_match=_heard(audio, record))
+    return replace(
+        found,
+        video_match=_seen(video, record),
+        audio_match=_heard(audio, record),
+        video_speech=Speech(video.spoken, 1 / video_print.PER_SECOND) if video else None,
+        audio_speech=Speech(audio.spoken, audio_print.SECONDS_PER_WORD) if audio else None,
+    )
 
 
 def _seen(shown: VideoPrint | None, record: Record) -> Match | None:

@@ -41,6 +41,11 @@ class AudioPrint:
         return self.heard >= _LEAST
 
     @property
+    def spoken(self) -> tuple[float, ...]:
+        """The times in seconds of the words that are not silence."""
+        return tuple((np.flatnonzero(self.words != chroma.SILENT) * SECONDS_PER_WORD).tolist())
+
+    @property
     def heard(self) -> int:
         """How many of the words are not silence."""
         return int((self.words != chroma.SILENT).sum())

@@ -66,6 +66,11 @@ class VideoPrint:
         """Whether there is anything in it to compare: a clip of flat frames says nothing."""
         return bool((self.quality >= MIN_QUALITY).any())
 
+    @property
+    def spoken(self) -> tuple[float, ...]:
+        """The times in seconds of the frames that are far from flat."""
+        return tuple(self.times[self.quality >= 2 * MIN_QUALITY].tolist())
+
     def stored(self) -> VideoPrint:
         """Give what is kept of a clip of ours: the middle of the frame, twice a second."""
         slots = np.floor(self.times * STORED_PER_SECOND + 0.01)

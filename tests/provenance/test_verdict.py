@@ -14,7 +14,16 @@ from provenance.fingerprint.audio import AudioPrint
 from provenance.fingerprint.video import VideoPrint
 from provenance.manifest import IngredientReading, ManifestReading
 from provenance.marks import MarkReading, Segment
-from provenance.readings import Examination, LogProof, Perception, Readings, Record, departures, kinship
+from provenance.readings import (
+    Examination,
+    LogProof,
+    Perception,
+    Readings,
+    Record,
+    Speech,
+    departures,
+    kinship,
+)
 from provenance.verdict import Verdict, judge
 
 SEEN = VideoPrint(np.zeros(1, np.float32), np.zeros((1, 1, 4), np.uint64), np.full(1, 50, np.uint8))
@@ -334,6 +343,13 @@ def test_another_length_is_told() -> None:
 
 def test_unknown_says_that_it_proves_nothing() -> None:
     assert "proves nothing" in judge(readings(NONE, None, None, log=None))[1][0]
+
+
+def test_silence_does_not_depart() -> None:
+    speech = Speech(tuple(0.25 * step for step in range(8)), 0.25)
+    assert departures(PART, 4.0) == (Span(2.0, 4.0),)
+    assert departures(PART, 4.0, speech) == (), "nothing is said after 2 s"
+    assert departures(ELSE, 4.0, speech) == (Span(0.0, 4.0),)
 
 
 def test_what_differs_from_the_released_bytes_is_told() -> None:

@@ -12,6 +12,7 @@ import itertools
 import os
 import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ from core.tables import AuditEvent, LogCheckpoint, LogEntry
 
 ORIGIN = "suite.invalid/log"
 _LARGEST = 40
+_EARLY_SECONDS = 0.02
+"""How long the control leaves a promise unkept, so that a few kills fall into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +91,7 @@ def _append(bench: Bench, start: int, *, early: bool) -> None:
         numbers = range(at, at + size)
         if early:
             _say("\n".join(f"ack {n}" for n in numbers))
+            time.sleep(_EARLY_SECONDS)
         bench.commit(numbers)
         if not early:
             _say("\n".join(f"ack {n}" for n in numbers))

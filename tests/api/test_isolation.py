@@ -17,6 +17,15 @@ from tests.conftest import ManualClock
 
 PUBLIC = {
     "POST /v1/verify",
+    "GET /v1/matches/byBinding",
+    "POST /v1/matches/byBinding",
+    "POST /v1/matches/byContent",
+    "POST /v1/matches/byReference",
+    "GET /v1/manifests/{manifestId}",
+    "GET /v1/services/supportedAlgorithms",
+    "GET /v1/services/capabilities",
+    "GET /v1/services/status",
+    "GET /.well-known/c2pa-soft-binding-resolution",
     "GET /log/{name}",
     "POST /witness/add-checkpoint",
     "GET /healthz",
@@ -75,6 +84,7 @@ def _bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "POST /v1/soundtracks": {"json": {"prompt": "A boat", "source": ids["video"]}},
         "POST /v1/precheck": {"json": {"prompt": "A boat"}},
         "POST /v1/generations/{job_id}/cancel": {},
+        "POST /v1/generations/{job_id}/final": {},
         "POST /v1/generations/{job_id}/appeal": {"json": {"reason": "It is from our own script."}},
         "POST /v1/identities": {"json": {"name": "Somebody Else"}},
         "POST /v1/identities/{identity}/enrolments": {
@@ -118,6 +128,8 @@ def test_nobody_else_reaches_what_is_acmes(world: World, route: str) -> None:
         ids["job_id"] = ids["held"]
     if route.endswith("/appeal"):
         ids["job_id"] = ids["refused"]
+    if route.endswith("/final"):
+        ids["job_id"] = world.drive(world.ask(draft=True).json()["id"]).id
     if route.endswith("/proof"):
         ids["job_id"] = world.ask().json()["id"]
         world.drive(ids["job_id"])
@@ -163,7 +175,7 @@ def _every_get(world: World, ids: dict[str, str], client: TestClient) -> list[tu
     blobs = [f"../blobs/private/{name}" for name in world.needles] + [f"../blobs/public/{ids['public']}"]
     climbing = [name.replace("..", "%2e%2e").replace("/", "%2f") for name in blobs]
     wanted = [
-        path.format(**ids, name="checkpoint", index=0, query_id="query_none")
+        path.format(**ids, name="checkpoint", index=0, query_id="query_none", manifestId="urn:c2pa:none")
         for path in paths
         if not path.endswith("/events")
     ]

@@ -52,9 +52,14 @@ STAGES: Mapping[Stage, Mapping[str, Shape]] = {
                     "end": int,
                     "view": str,
                     "consent": str,
+                    "office": str,
+                    "jurisdiction": str,
+                    "match": str,
+                    "asked": Many(str),
                 },
             )
         ),
+        "guards": Many(Record("Guard", {"name": str, "status": str, "category": str, "score": float})),
         "request": _REQUEST,
         "identities": Many(
             Record("Identity", {"id": str, "scope_likeness": bool, "scope_voice": bool, "consent": str})
@@ -84,7 +89,12 @@ STAGES: Mapping[Stage, Mapping[str, Shape]] = {
         "media": Record("Media", {"seconds": float, "picture": bool, "sound": bool}),
     },
 }
-"""Every declared fact. A `span` is [start, end) in characters; screen times are seconds, `frame` is -1 if none."""
+"""Every declared fact. A `span` is [start, end) in characters; screen times are seconds, `frame` is -1 if none.
+
+An entity's `office` is a word such as "head_of_government" ("" for none), `jurisdiction` an ISO 3166 code, `match`
+"exact" or "fuzzy", and `asked` the categories of what is asked of it near its name: sexual, violence_gore, political,
+voice, style, deception. A guard's `status` is "ok", or says why it gave no scores (then `category` is "").
+"""
 
 
 def evidence_shapes(stage: Stage) -> dict[str, Record]:

@@ -55,6 +55,7 @@ def reading(text: str, **changes: Any) -> dict[str, Any]:
         "scores": dict.fromkeys(CATEGORIES, 0.0),
         "hits": [],
         "entities": [],
+        "guards": [],
     }
     return facts | changes
 

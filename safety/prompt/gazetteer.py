@@ -17,6 +17,13 @@ Kind = Literal["public_figure", "living_artist", "franchise", "protected"]
 Tokens = tuple[str, ...]
 
 _TOKEN = re.compile(r"[^\W_]+")
+_UNKNOWN: Mapping[str, Any] = {
+    "consent": "",
+    "office": "",
+    "jurisdiction": "",
+    "match": "exact",
+    "asked": [],
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +74,7 @@ class Gazetteer:
                     "start": first,
                     "end": last,
                 }
-                found.setdefault((name.id, first, last), {**entity, "view": view.name, "consent": ""})
+                found.setdefault((name.id, first, last), {**entity, **_UNKNOWN, "view": view.name})
         return list(found.values())
 
     def _names(self, view: View, text: str) -> Iterator[tuple[Name, int, int]]:

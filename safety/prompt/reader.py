@@ -56,6 +56,7 @@ class PromptReader:
             "scores": dict.fromkeys(CATEGORIES, 0.0) | scores,
             "hits": lexicon.hits(reading),
             "entities": _names(tuple(protected)).entities(reading, text),
+            "guards": [],
         }
 
 

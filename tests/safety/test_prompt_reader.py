@@ -166,7 +166,7 @@ def test_each_reading_knows_the_names_of_its_own_time(reader: PromptReader) -> N
 
 def test_facts_are_what_policies_declare(reader: PromptReader) -> None:
     facts = reader.read("A fox crosses the road", modality="soundtrack")
-    assert set(facts) == {"text", "language", "scores", "hits", "entities"}
+    assert set(facts) == {"text", "language", "scores", "hits", "entities", "guards"}
     assert set(facts["scores"]) == set(CATEGORIES)
     assert not problems("prompt", {**filled("prompt", {}), **facts})
 

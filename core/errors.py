@@ -83,6 +83,8 @@ class BadEnrolment(BadInput):
     """None of the references is good enough to enrol."""
 
     code = "bad_enrolment"
+    refused: tuple[tuple[str, str], ...] = ()
+    """Each reference's file name with the reason, where the detector said so."""
 
 
 class Unauthenticated(GreenlightError):

@@ -22,6 +22,10 @@ class Finding:
 
     `score` and `threshold` are in the detector's own scale, higher is more alike; `start` and `end` are
     seconds; `box` is (x, y, w, h) in pixels of the screened frame number `frame`; `quality` is 0-1.
+    `probability` is the calibrated chance of a true match, 0-1; `snr_db` how far speech stands above its
+    background; `view` names the reading of the clip that showed the match (such as mirrored, or a vocal band).
+    `neighbours` are the next most alike people, or voices of the cohort, as (name, score), best first: they help a
+    reviewer to judge and are shown to nobody else.
     """
 
     kind: Literal["likeness", "voice"]
@@ -34,6 +38,10 @@ class Finding:
     box: tuple[int, int, int, int] | None = None
     frame: int | None = None
     quality: float | None = None
+    probability: float | None = None
+    snr_db: float | None = None
+    view: str | None = None
+    neighbours: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,14 +59,14 @@ def explained(decision: Decision, audience: Audience) -> dict[str, Any]:
     return {
         "stage": decision.stage,
         "decision": decision.outcome,
-        "rules": [_rule(hit, full=full or not hit.grave) for hit in decision.rules],
+        "rules": [_rule(hit, audience) for hit in decision.rules],
         "consents": list(decision.consents),
         "policy": {"name": decision.pack, "version": decision.version, "sha256": decision.pack_sha256},
         "reviewers_needed": (2 if decision.grave else 1) if decision.outcome != "allow" else 0,
     } | ({"facts": decision.facts} if full else {})
 
 
-def _rule(hit: Any, *, full: bool) -> dict[str, Any]:
+def _rule(hit: Any, audience: Audience) -> dict[str, Any]:
     told = {
         "id": hit.id,
         "outcome": hit.outcome,
@@ -74,14 +74,19 @@ def _rule(hit: Any, *, full: bool) -> dict[str, Any]:
         "category": hit.category,
         "message": hit.message,
     }
-    if not full:
+    if hit.grave and audience == "caller":
         return told
     return told | {
         "advice": hit.advice,
         "span": list(hit.span) if hit.span else None,
         "view": hit.view,
-        "evidence": list(hit.evidence),
+        "evidence": [_shown(item, audience) for item in hit.evidence],
     }
+
+
+def _shown(item: dict[str, Any], audience: Audience) -> dict[str, Any]:
+    """Leave out what is for reviewers alone: who else a face or a voice is like."""
+    return {name: value for name, value in item.items() if audience == "auditor" or name != "neighbours"}
 
 
 def _summary(ruling: Ruling) -> dict[str, Any]:

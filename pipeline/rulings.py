@@ -15,6 +15,8 @@ from pipeline.consents import Kind, resolve
 from pipeline.screening import Sighting
 from policies.engine import Pack
 
+_SEEN_AS = {"view": "seen_as"}
+
 
 def prompt_facts(session: Session, job: Job, reading: dict[str, Any], *, now_ms: int) -> dict[str, Any]:
     """Join what the prompt reader saw with who asks and what they are allowed."""
@@ -114,7 +116,9 @@ def _covering(session: Session, job: Job, identity: str, now_ms: int) -> str:
 
 
 def _match(finding: dict[str, Any]) -> dict[str, Any]:
-    return finding | {
+    # `view` is, in the facts of a prompt, a reading of its text; here it is one of the picture or the sound.
+    seen = {_SEEN_AS.get(name, name): value for name, value in finding.items() if value not in (None, ())}
+    return seen | {
         "score": round(float(finding["score"]), 4),
         "threshold": round(float(finding["threshold"]), 4),
         "box": list(finding["box"] or ()),

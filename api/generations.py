@@ -26,6 +26,7 @@ from api.schemas import (
     GenerationOut,
     IdInPath,
     PrecheckIn,
+    PrecheckOut,
     SoundtrackIn,
     UploadOut,
     Wanted,
@@ -36,15 +37,14 @@ from api.uploads import stored
 from audits.erasure import erase_request, finish
 from core.clock import iso
 from core.errors import Conflict, NotFound
-from core.events import Event, Tag, record
+from core.events import Tag
 from core.state import FINAL, State
 from core.tables import AuditEvent, Job, Upload
-from pipeline import leaves
 from pipeline.appeals import appeal
-from pipeline.intake import Ask, UploadKind, cancel, draft, finalize, submit, upload
+from pipeline.intake import Ask, UploadKind, cancel, finalize, submit, upload
+from pipeline.precheck import account, asked, note, precheck
 from pipeline.proofs import end_of, proof_of
-from pipeline.receipt import explained, explanation, receipt
-from pipeline.steps import judge_prompt
+from pipeline.receipt import explanation, receipt
 from pipeline.tools import Tools
 
 router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["generations"])
@@ -95,32 +95,14 @@ def post_soundtrack(
 
 
 @router.post("/precheck")
-def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn) -> dict[str, Any]:
+def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn) -> PrecheckOut:
     """Decide on a prompt exactly as the pipeline would, without generating; only the audit event stays."""
-    ask = Ask(
-        prompt=wanted.prompt,
-        picture=wanted.modality != "audio",
-        sound=True,
-        project=wanted.project,
-        territory=wanted.territory,
-        identities=tuple(wanted.identities),
-    )
-    with tools.store.reading() as session:
-        job = draft(session, tools, partner, ask)
-    job.kind = "soundtrack" if wanted.modality == "soundtrack" else "generation"
-    decision = judge_prompt(job, tools)
+    given = {"project": wanted.project, "territory": wanted.territory, "identities": tuple(wanted.identities)}
+    done = precheck(tools, partner, asked(wanted.prompt, wanted.modality, **given), wanted.modality)
     with tools.store.session() as session:
-        event = Event(
-            tag=Tag.POLICY_PRECHECK,
-            actor=f"partner:{partner}",
-            partner=partner,
-            rule=decision.rules[0].id if decision.rules else None,
-            facts={"kind": job.kind} | leaves.place(job.territory) | leaves.decided(decision),
-            private={"prompt": job.prompt},
-        )
-        record(session, event, tools.clock, tools.vault)
+        note(session, tools, done, actor=f"partner:{partner}")
         session.commit()
-    return explained(decision, "caller")
+    return PrecheckOut.model_validate(account(done))
 
 
 @router.get("/generations")

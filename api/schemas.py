@@ -72,6 +72,43 @@ class PrecheckIn(_In):
     identities: list[Id] = Field(default_factory=list, max_length=16)
 
 
+class PrecheckedRule(BaseModel):
+    """A rule that fired; of the gravest only that it did. `span` counts characters of the prompt as it was sent."""
+
+    id: str
+    outcome: Literal["allow", "hold", "refuse"]
+    category: str
+    reason_code: str
+    message: str
+    span: tuple[int, int] | None
+    view: str | None
+    advice: str | None = None
+    score: float | None = None
+    threshold: float | None = None
+
+
+class PrecheckedEntity(BaseModel):
+    """A name that was found."""
+
+    text: str
+    kind: str
+    id: str
+    span: tuple[int, int]
+
+
+class PrecheckOut(BaseModel):
+    """What the pipeline would decide."""
+
+    decision: Literal["allow", "hold", "refuse"]
+    categories: dict[str, float]
+    rules: list[PrecheckedRule]
+    entities: list[PrecheckedEntity]
+    language: dict[str, str | bool]
+    policy: dict[str, str]
+    model: dict[str, str | None]
+    elapsed_ms: float
+
+
 class AppealIn(_In):
     """Why a refusal is wrong, in words for the people who will decide."""
 

@@ -76,6 +76,7 @@ def submit(
             raise KeyReused
         return find_job(session, known.job), True
     job = _checked(session, tools, partner, ask)
+    _check_quota(session, tools, partner)
     labelling.planned(job, tools.settings.provider)  # a territory that cannot be served is said at once
     session.add(job)
     session.flush()
@@ -212,7 +213,6 @@ def _checked(session: Session, tools: Tools, partner: Partner, ask: Ask) -> Job:
     _check_measures(ask, tools)
     _check_references(session, partner.id, ask)
     _check_identities(session, ask.identities)
-    _check_quota(session, tools, partner)
     now_ms = milliseconds(tools.clock.now())
     asked = {
         name: value for name, value in asdict(ask).items() if name not in {"prompt", "project", "territory"}

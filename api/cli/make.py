@@ -11,12 +11,11 @@ import typer
 
 from api.cli import local
 from api.cli.show import Exit, Json, answer, decision_lines, told
+from core.errors import BadInput
 from core.state import State
 from core.tables import Job
 from pipeline.audits import schedule
-from pipeline.intake import Ask, draft
-from pipeline.receipt import explained
-from pipeline.steps import judge_prompt
+from pipeline.intake import Ask
 from pipeline.supervise import AUDITOR, SEQUENCER, supervised
 from pipeline.tools import Tools
 from provenance.labels import Purpose
@@ -154,27 +153,19 @@ def precheck(
     as_json: Json = False,
 ) -> None:
     """Decide on a prompt exactly as the pipeline would, without generating; exit 1 unless allowed."""
-    from api.cli.precheck import judge_lines
+    from api.cli.precheck import judge_lines, judge_one
 
     with told():
+        if (prompt is None) == (jsonl is None):
+            raise BadInput("Give a prompt, or --jsonl IN OUT.")
         tools = local.open_tools()
         if jsonl is not None:
-            judge_lines(tools, *jsonl)
+            count = judge_lines(tools, local.LOCAL_PARTNER, *jsonl)
+            answer({"lines": count, "file": str(jsonl[1])}, f"{count} lines → {jsonl[1]}", as_json=as_json)
             return
-        if prompt is None:
-            raise typer.BadParameter("give a prompt, or --jsonl IN OUT")
-        decision = judge(tools, prompt, "video")
+        decision = judge_one(tools, local.LOCAL_PARTNER, str(prompt))
     answer(decision, decision_lines(decision), as_json=as_json)
     raise typer.Exit(Exit.GOOD if decision["decision"] == "allow" else Exit.REFUSED)
-
-
-def judge(tools: Tools, prompt: str, modality: str) -> dict[str, Any]:
-    """Explain the decision on a prompt."""
-    ask = Ask(prompt=prompt, picture=modality != "audio")
-    with tools.store.reading() as session:
-        job = draft(session, tools, local.LOCAL_PARTNER, ask)
-    job.kind = "soundtrack" if modality == "soundtrack" else "generation"
-    return explained(judge_prompt(job, tools), "caller")
 
 
 def _made(tools: Tools, job: Job, out: Path, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from core.errors import BadInput, Conflict, GreenlightError, NotFound
 
@@ -52,9 +53,9 @@ def told() -> Iterator[None]:
 
 def decision_lines(decision: dict[str, Any]) -> str:
     """Write an explained decision for a person to read."""
-    head = f"[bold]{decision['stage']}[/bold]: {_colour(decision['decision'])}"
+    head = f"[bold]{decision.get('stage', 'prompt')}[/bold]: {_colour(decision['decision'])}"
     lines = [head, *(_rule_lines(rule) for rule in decision["rules"])]
-    if decision["consents"]:
+    if decision.get("consents"):
         lines.append(f"  rests on consent {', '.join(decision['consents'])}")
     policy = decision["policy"]
     lines.append(f"  [dim]policy {policy['name']} {policy['version']} sha256 {policy['sha256'][:16]}…[/dim]")
@@ -62,9 +63,16 @@ def decision_lines(decision: dict[str, Any]) -> str:
 
 
 def _rule_lines(rule: dict[str, Any]) -> str:
-    lines = [f"  {_colour(rule['outcome'])} {rule['reason_code']} (rule {rule['id']}): {rule['message']}"]
+    # A message may quote the prompt, which may hold what the terminal would take for a colour.
+    message = escape(rule["message"])
+    lines = [f"  {_colour(rule['outcome'])} {rule['reason_code']} (rule {rule['id']}): {message}"]
+    if rule.get("span"):
+        first, last = rule["span"]
+        lines.append(f"    where: characters {first} to {last}, read as {rule.get('view') or 'text'}")
+    if rule.get("score") is not None and rule.get("threshold") is not None:
+        lines.append(f"    score {rule['score']:.3f} against threshold {rule['threshold']:.3f}")
     if rule.get("advice"):
-        lines.append(f"    [cyan]what you can do:[/cyan] {rule['advice']}")
+        lines.append(f"    [cyan]what you can do:[/cyan] {escape(rule['advice'])}")
     lines += [f"    evidence: {_evidence(item)}" for item in rule.get("evidence", ())]
     return "\n".join(lines)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import BadInput
-from provenance.marks.video import polar
+from provenance.marks import polar
 
 PAYLOAD_BITS = 64
 CODE_BITS = 512

@@ -21,7 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from provenance.marks.video import code, pattern, polar
+from provenance.marks import polar
+from provenance.marks.video import code, pattern
 from provenance.marks.video.pattern import Complex, Floats
 
 _LIST_CHANCE = polar.PATHS * 2.0**-32

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.errors import BadInput
-from provenance.marks import MarkKey
-from provenance.marks.video import code, evidence, pattern, polar
+from provenance.marks import MarkKey, polar
+from provenance.marks.video import code, evidence, pattern
 
 payloads = st.integers(0, 2**64 - 1)
 seeds = st.integers(0, 2**32 - 1)

@@ -1,0 +1,1 @@
+"""What is done to marked sound to take its mark away, and how that is counted."""

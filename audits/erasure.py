@@ -9,6 +9,7 @@ lose their meaning with the key.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, Literal, Protocol
@@ -23,7 +24,7 @@ from core.decision import RuleHit, from_json, to_json
 from core.errors import Conflict, NotFound
 from core.events import Event, Tag, record
 from core.state import FINAL, State
-from core.store import Store
+from core.store import Store, change_gallery
 from core.store import job as find_job
 from core.tables import (
     Consent,
@@ -79,6 +80,8 @@ def erase_person(session: Session, identity: str, *, actor: str, clock: Clock) -
     templates = session.exec(select(Template).where(Template.identity == identity)).all()
     uploads = [upload for row in templates for upload in row.uploads]
     session.execute(delete(Template).where(col(Template.identity) == identity))
+    for kind, count in Counter(row.kind for row in templates).items():
+        change_gallery(session, kind, identity, templates=-count)
     person.name, person.aliases, person.erased = "", [], True
     session.add(person)
     files = drop_uploads(session, uploads)

@@ -22,7 +22,7 @@ from sqlmodel import Session, SQLModel, col, select
 
 from core.errors import NotFound, StaleFence
 from core.state import RUNNABLE, TRANSITIONS, State
-from core.tables import Job, Outbox
+from core.tables import GalleryChange, GalleryState, Job, Outbox
 
 _PATIENCE_SECONDS = 2.0
 _LOOK_SECONDS = 0.1
@@ -231,3 +231,18 @@ def move(
         raise StaleFence
     if to in RUNNABLE:
         session.add(Outbox(job=job_id, at_ms=now_ms))
+
+
+def change_gallery(session: Session, kind: str, identity: str, *, templates: int) -> None:
+    """Note that somebody's templates of a kind changed, by so many rows (less than 0 when they went).
+
+    The counter's row stays locked until the caller commits, so that versions become visible in their order.
+    """
+    statement = (
+        sa.update(GalleryState)
+        .where(col(GalleryState.kind) == kind)
+        .values(version=GalleryState.version + 1, templates=GalleryState.templates + templates)
+        .returning(col(GalleryState.version))
+    )
+    version = session.execute(statement).scalar_one()
+    session.add(GalleryChange(kind=kind, version=version, identity=identity))

@@ -222,6 +222,23 @@ class Template(SQLModel, table=True):
     created_ms: int = _ms()
 
 
+class GalleryState(SQLModel, table=True):
+    """How often the templates of one kind have changed, and how many there are; workers compare both with theirs."""
+
+    kind: str = Field(primary_key=True)
+    """likeness or voice"""
+    version: int = Field(sa_type=BigInteger)
+    templates: int = Field(sa_type=BigInteger)
+
+
+class GalleryChange(SQLModel, table=True):
+    """Whose templates a version changed: a worker that knows an older one reads these people again."""
+
+    kind: str = Field(primary_key=True)
+    version: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    identity: str
+
+
 class Consent(SQLModel, table=True):
     """A grant: who may show or voice whom, for what, where, until when. Empty `project` or `territory` = any."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -91,6 +91,19 @@ class Vault:
         if wrapped is None:
             raise KeyMissing("The key of this subject was destroyed: what was sealed under it is erased.")
         return self._envelope.open(wrapped, sealed, subject, about)
+
+    def open_many(self, sealed: Sequence[tuple[str, bytes]], *, about: str) -> Iterator[bytes]:
+        """Decrypt (subject, sealed) pairs in their order; `KeyMissing` names the subject that cannot be read."""
+        subjects = sorted({subject for subject, _ in sealed})
+        wanted = select(SubjectKey.subject, SubjectKey.wrapped).where(col(SubjectKey.subject).in_(subjects))
+        with self._store.reading() as session:
+            wrapped: dict[str, bytes] = {row.subject: row.wrapped for row in session.execute(wanted)}
+        for subject, content in sealed:
+            try:
+                yield self._envelope.open(wrapped[subject], content, subject, about)
+            except (KeyError, KeyMissing) as error:
+                why = "its key is gone" if subject not in wrapped else "it was changed"
+                raise KeyMissing(f"What is sealed for {subject} cannot be read: {why}.") from error
 
     def destroy(self, subjects: Sequence[str]) -> bool:
         """Destroy keys; answer whether no trace of them is left on the disk, or ask again.

@@ -19,12 +19,14 @@ from core.store import open_store
 from core.vault import Vault, secret_file
 from generation.engines import open_engine
 from pipeline import people
+from pipeline.consents import Kind
 from pipeline.finder import Finder
 from pipeline.keyring import Keyring, first_keys
 from pipeline.ledger import open_ledger
 from pipeline.matching import Matcher, onlooker
 from pipeline.records import prover
 from pipeline.screening import ChildDetector, child_pool
+from pipeline.shelf import Shelf
 from pipeline.tools import Stamp, Tools
 from pipeline.verification import Verifier
 from policies.engine import default_pack, load
@@ -42,9 +44,9 @@ def assemble(settings: Settings) -> Tools:
     first_keys(store, settings, keys_dir, clock)
     ring = Keyring(store, keys_dir, clock)
     ledger = open_ledger(settings, store, clock)
-    vault = Vault(secret_file(keys_dir / "vault", 32), settings.keys_database)
+    vault_key = keys_dir / "vault"
+    vault = Vault(secret_file(vault_key, 32), settings.keys_database)
     vault.adopt(store)
-    pool = child_pool()
     authority, tsa_roots = _authority(settings, keys_dir, clock)
     finder = Finder(store)
     cage = sandbox.Cage(memory_mib=settings.sandbox_memory_mib, seconds=settings.sandbox_seconds)
@@ -56,9 +58,7 @@ def assemble(settings: Settings) -> Tools:
         prove=prover(ledger.folder, ledger.policy),
         cage=cage,
     )
-    detector = partial(
-        ChildDetector, models_dir=settings.models_dir, pool=pool, seconds=settings.screen_seconds
-    )
+    detector = partial(_detector, settings, vault_key)
     return Tools(
         settings=settings,
         store=store,
@@ -92,6 +92,18 @@ def assemble(settings: Settings) -> Tools:
         matcher=Matcher(store, finder, onlooker(ring, cage)),
         version=version("greenlight"),
         doubles=ring.doubles() | _time_doubles(settings),
+    )
+
+
+def _detector(settings: Settings, vault_key: Path, *, name: Kind, tier: str, target: str) -> ChildDetector:
+    return ChildDetector(
+        name=name,
+        tier=tier,
+        target=target,
+        models_dir=settings.models_dir,
+        pool=child_pool(),
+        seconds=settings.screen_seconds,
+        shelf=Shelf(settings.database, settings.keys_database, vault_key, name, tier),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import BadInput, Unavailable
@@ -38,17 +39,17 @@ def enrol(
             identity,
             kind,
             detector.tier,
-            made.vectors,
+            made,
             uploads=uploads,
             actor=actor,
             clock=tools.clock,
         )
         session.commit()
     names = {str(path): name for name, path in references}
-    return Enrolment(
-        made.vectors,
-        tuple(_named(names, path) for path in made.accepted),
-        tuple((_named(names, path), why) for path, why in made.refused),
+    return replace(
+        made,
+        accepted=tuple(_named(names, path) for path in made.accepted),
+        refused=tuple((_named(names, path), why) for path, why in made.refused),
     )
 
 

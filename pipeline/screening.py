@@ -7,6 +7,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -19,8 +20,10 @@ from core.errors import GreenlightError, ModelMissing, TimedOut, Unavailable
 from core.finding import Screening
 from core.media.clip import Clip
 from pipeline.consents import Kind
+from pipeline.shelf import Shelf
 from safety.gallery import Enrolment, Template
 
+OPENING_SECONDS = 900.0
 Status = Literal["ok", "missing", "failed", "timed_out"]
 
 
@@ -48,8 +51,8 @@ class Detector(Protocol):
         """The models it looks with."""
         ...
 
-    def look(self, clip: Clip, gallery: Sequence[Template]) -> Future[Screening]:
-        """Start looking for the gallery's people in a clip."""
+    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
+        """Start looking in a clip for these people, or for everybody who is enrolled."""
         ...
 
     def enrol(self, references: Sequence[Path]) -> Enrolment:
@@ -68,10 +71,17 @@ class ChildDetector:
     models_dir: Path
     pool: ProcessPool
     seconds: float
+    shelf: Shelf | None = None
+    """Where the children find everybody who is enrolled; None: nobody is."""
 
-    def look(self, clip: Clip, gallery: Sequence[Template]) -> Future[Screening]:
-        """Start looking for the gallery's people in a clip."""
-        work = (self.target, self.models_dir, self.tier, clip, list(gallery))
+    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
+        """Start looking in a clip for these people, or for everybody who is enrolled."""
+        whom: Sequence[Template] | Shelf = list(people or ())
+        if people is None and self.shelf is not None:
+            whom = self.shelf
+            # A gallery of a million takes longer to open than a clip to screen; afterwards this costs nothing.
+            self.pool.schedule(_opened, args=(whom,), timeout=OPENING_SECONDS)
+        work = (self.target, self.models_dir, self.tier, clip, whom)
         future: Future[Screening] = self.pool.schedule(_look, args=work, timeout=self.seconds)
         return future
 
@@ -88,8 +98,8 @@ class ChildDetector:
 
 
 def child_pool() -> ProcessPool:
-    """Make the pool that detectors share: one child for each, started when first needed."""
-    pool = ProcessPool(max_workers=2, context=multiprocessing.get_context("spawn"))
+    """Make the pool of a detector: one child, which holds its models and its gallery, started when first needed."""
+    pool = ProcessPool(max_workers=1, context=multiprocessing.get_context("spawn"))
     # At exit multiprocessing waits for children that the pool would keep alive: the pool must go first.
     atexit.register(_end, pool)
     return pool
@@ -103,21 +113,16 @@ def _end(pool: Any) -> None:
 def sightings(
     detectors: Sequence[Detector],
     clip: Clip,
-    galleries: dict[Kind, list[Template] | GreenlightError],
     seconds: float,
 ) -> list[Sighting]:
-    """Run every detector on a clip; whatever goes wrong becomes a status, never an exception."""
-    started = [(detector, _started(detector, clip, galleries[detector.name])) for detector in detectors]
+    """Look for everybody who is enrolled; whatever goes wrong becomes a status, never an exception."""
+    started = [(detector, _started(detector, clip)) for detector in detectors]
     return [_awaited(detector, future, seconds) for detector, future in started]
 
 
-def _started(
-    detector: Detector, clip: Clip, gallery: list[Template] | GreenlightError
-) -> Future[Screening] | Exception:
-    if isinstance(gallery, GreenlightError):
-        return gallery
+def _started(detector: Detector, clip: Clip) -> Future[Screening] | Exception:
     try:
-        return detector.look(clip, gallery)
+        return detector.look(clip)
     except Exception as error:  # noqa: BLE001  # a broken detector holds the clip, whatever broke it
         return error
 
@@ -127,7 +132,7 @@ def _awaited(detector: Detector, future: Future[Screening] | Exception, seconds:
         return _failed(detector, future)
     try:
         # The pool kills a child at its own deadline; the margin covers one that cannot even be started.
-        screening = future.result(timeout=seconds + 30)
+        screening = future.result(timeout=OPENING_SECONDS + seconds + 30)
     except (FutureTimeout, TimeoutError):
         return Sighting(
             detector=detector.name,
@@ -158,7 +163,16 @@ def _loaded(target: str, models_dir: Path, tier: str) -> Any:
     return getattr(import_module(module), name).load(models_dir, tier)
 
 
-def _look(target: str, models_dir: Path, tier: str, clip: Clip, gallery: list[Template]) -> Screening:
+def _opened(shelf: Shelf) -> None:
+    # What goes wrong here goes wrong again when it is needed, and is told then.
+    with suppress(GreenlightError):
+        shelf.gallery()
+
+
+def _look(
+    target: str, models_dir: Path, tier: str, clip: Clip, whom: Sequence[Template] | Shelf
+) -> Screening:
+    gallery = whom.gallery() if isinstance(whom, Shelf) else whom
     screening: Screening = _loaded(target, models_dir, tier).screen(clip, gallery)
     return screening
 

@@ -31,7 +31,7 @@ from core.state import State
 from core.tables import Job, Upload
 from generation.engines import DOUBLES
 from generation.grid import snap
-from pipeline import audits, labelling, leaves, people, rulings
+from pipeline import audits, labelling, leaves, rulings
 from pipeline.consents import Kind
 from pipeline.screening import Sighting, sightings
 from pipeline.tools import Tools
@@ -137,7 +137,7 @@ def screen(job: Job, tools: Tools, tick: Tick) -> Done:
     needed = needed_detectors(clip)
     tick(0.0)
     used = [detector for detector in tools.detectors if detector.name in needed]
-    seen = sightings(used, clip, _galleries(tools, used), tools.settings.screen_seconds)
+    seen = sightings(used, clip, tools.settings.screen_seconds)
     tick(0.9)
     with tools.store.reading() as session:
         facts = rulings.screen_facts(session, job, clip, seen, now_ms=_now(tools))
@@ -297,17 +297,6 @@ def _ruled(decision: Decision, to: State, *, held_at: str, got: dict[str, Any] |
     )
     values = {"held_at": held_at} if to is State.HELD else {}
     return Done(to=to, values=values, got=got or {}, events=events, ruling=decision)
-
-
-def _galleries(tools: Tools, detectors: Sequence[Any]) -> dict[Kind, Any]:
-    found: dict[Kind, Any] = {}
-    with tools.store.reading() as session:
-        for detector in detectors:
-            try:
-                found[detector.name] = people.gallery(session, tools.vault, detector.name, detector.tier)
-            except Unavailable as error:
-                found[detector.name] = error
-    return found
 
 
 def _claim(job: Job, tools: Tools, clip: Clip) -> Claim:

@@ -128,18 +128,25 @@ class Gallery(Sequence[Template]):
             left -= len(living)
         raise IndexError(index)
 
-    def changed(self, gone: Iterable[str], come: Sequence[Template]) -> Gallery:
+    def changed(self, gone: Iterable[str], come: Segment) -> Gallery:
         """Take people out and put others in; the old gallery must not be used any more.
 
-        Raises `Unavailable` when a template cannot be used. Whoever is in `come` replaces their older self.
+        Whoever is in `come` replaces their older self. Raises `Unavailable` when their numbers do not fit the rest.
         """
-        out = {*gone, *(template.identity for template in come)}
-        kept = [segment.without(out) for segment in self.segments]
-        added = [_segment(come)] if come else []
-        segments = tuple(segment for segment in (*kept, *added) if segment.alive.any())
-        if len(segments) > _MOST_SEGMENTS:
-            segments = (_segment(list(Gallery(segments))),)
-        return Gallery(segments)
+        out = {*gone, *come.identities}
+        segments = [segment for old in self.segments if (segment := old.without(out)).alive.any()]
+        segments += [come] if len(come) else []
+        if len({segment.vectors.shape[1] for segment in segments}) > 1:
+            raise Unavailable(f"The template of {come.identities[0]} cannot be used.")
+        return _tidied(Gallery(tuple(segments)))
+
+
+def _tidied(gallery: Gallery) -> Gallery:
+    """Write all anew when there are many segments, or more than half of the people are gone."""
+    people = sum(len(segment) for segment in gallery.segments)
+    if len(gallery.segments) <= _MOST_SEGMENTS and 2 * len(gallery) >= people:
+        return gallery
+    return Gallery((_segment(gallery),))
 
 
 def gathered(templates: Sequence[Template]) -> Gallery:
@@ -149,7 +156,7 @@ def gathered(templates: Sequence[Template]) -> Gallery:
     """
     if isinstance(templates, Gallery):
         return templates
-    return Gallery((_segment(templates),) if templates else ())
+    return Gallery((_segment(merged(templates)),) if templates else ())
 
 
 def merged(templates: Iterable[Template]) -> list[Template]:
@@ -169,28 +176,60 @@ def _joined(same: Sequence[Template]) -> Template:
     return Template(same[0].identity, vectors, parts, own[-1] if own else None)
 
 
-def _segment(templates: Sequence[Template]) -> Segment:
-    width = templates[0].vectors.shape[-1]
+class Stack:
+    """Builds a segment row by row, without a second copy of its numbers."""
+
+    def __init__(self) -> None:
+        self._identities: list[str] = []
+        self._rows: list[int] = []
+        self._thresholds: list[float] = []
+        self._vectors, self._parts = bytearray(), bytearray()
+        self._width = 0
+
+    def __len__(self) -> int:
+        return len(self._identities)
+
+    def add(self, identity: str, vectors: Vectors, parts: Parts | None, threshold: float | None) -> None:
+        """Put somebody on; rows of the person who came last are added to theirs. Raises `Unavailable`."""
+        count = len(vectors)
+        shaped = vectors.ndim == 2 and count and vectors.shape[1] == (self._width or vectors.shape[1])
+        if not shaped or (parts is not None and len(parts) != count):
+            raise Unavailable(f"The template of {identity} cannot be used.")
+        self._width = vectors.shape[1]
+        if not (self._identities and self._identities[-1] == identity):
+            self._identities.append(identity)
+            self._rows.append(0)
+            self._thresholds.append(np.nan)
+        self._rows[-1] += count
+        if threshold is not None:
+            self._thresholds[-1] = threshold
+        self._vectors += np.ascontiguousarray(vectors, np.float32).tobytes()
+        self._parts += bytes(count) if parts is None else parts.astype(np.uint8).tobytes()
+
+    def segment(self) -> Segment:
+        """Give what was put on; raises `Unavailable` for numbers that are not finite."""
+        vectors = np.frombuffer(self._vectors, np.float32).reshape(-1, self._width or 1)
+        offsets = np.cumsum([0, *self._rows], dtype=np.int64)
+        if not np.isfinite(vectors).all():
+            row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+            person = int(np.searchsorted(offsets, row, side="right")) - 1
+            raise Unavailable(f"The template of {self._identities[person]} cannot be used.")
+        return Segment(
+            identities=tuple(self._identities),
+            vectors=vectors,
+            parts=np.frombuffer(self._parts, np.uint8),
+            offsets=offsets,
+            thresholds=np.array(self._thresholds, np.float32),
+            alive=np.ones(len(self._identities), np.bool_),
+        )
+
+
+def _segment(templates: Iterable[Template]) -> Segment:
+    stack = Stack()
     for template in templates:
-        _refuse_unusable(template, width)
-    vectors = np.concatenate([template.vectors for template in templates]).astype(np.float32, copy=False)
-    thresholds = [np.nan if one.threshold is None else one.threshold for one in templates]
-    return Segment(
-        identities=tuple(template.identity for template in templates),
-        vectors=vectors if vectors.flags.writeable else vectors.copy(),
-        parts=np.concatenate([_parts(template) for template in templates]),
-        offsets=np.cumsum([0, *(len(template.vectors) for template in templates)], dtype=np.int64),
-        thresholds=np.array(thresholds, np.float32),
-        alive=np.ones(len(templates), np.bool_),
-    )
+        stack.add(template.identity, template.vectors, template.parts, template.threshold)
+    return stack.segment()
 
 
 def _parts(template: Template) -> Parts:
     return np.zeros(len(template.vectors), np.uint8) if template.parts is None else template.parts
-
-
-def _refuse_unusable(template: Template, width: int) -> None:
-    vectors = template.vectors
-    shaped = vectors.ndim == 2 and len(vectors) and vectors.shape[1] == width
-    if not shaped or len(_parts(template)) != len(vectors) or not np.isfinite(vectors).all():
-        raise Unavailable(f"The template of {template.identity} cannot be used.")

@@ -100,7 +100,7 @@ class Eyes:
     findings: tuple[Finding, ...] = ()
     fails: Exception | None = None
 
-    def look(self, clip: Clip, gallery: Sequence[Template]) -> Future[Screening]:
+    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
         if self.fails is not None:
             raise self.fails
         future: Future[Screening] = Future()

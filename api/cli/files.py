@@ -17,7 +17,6 @@ from core.errors import BadInput
 from core.media.clip import Clip
 from core.media.probe import probe
 from core.media.read import frames, whole_sound
-from pipeline import people
 from pipeline.screening import Sighting, sightings
 from pipeline.steps import needed_detectors
 from pipeline.tools import Tools
@@ -101,12 +100,7 @@ def screened(tools: Tools, clip: Clip) -> list[Sighting]:
     """Run the detectors that a clip needs."""
     needed = needed_detectors(clip)
     used = [detector for detector in tools.detectors if detector.name in needed]
-    with tools.store.reading() as session:
-        galleries: dict[Any, Any] = {
-            detector.name: people.gallery(session, tools.vault, detector.name, detector.tier)
-            for detector in used
-        }
-    return sightings(used, clip, galleries, tools.settings.screen_seconds)
+    return sightings(used, clip, tools.settings.screen_seconds)
 
 
 def _screening(seen: list[Sighting]) -> dict[str, Any]:

@@ -10,8 +10,8 @@ import pytest
 from core.errors import BadEnrolment, KeyMissing
 from core.state import State
 from core.tables import AuditEvent, Consent, ConsentUse, Template
-from pipeline.people import gallery
 from pipeline.screening import Enrolment
+from pipeline.shelf import Kept
 from tests.api.world import PERSON, World, person_row
 
 UNTIL = {"ends_at": "2027-01-01T00:00:00Z", "evidence_sha256": "ab" * 32}
@@ -51,8 +51,7 @@ def test_a_person_is_registered_enrolled_and_erased(world: World) -> None:
     assert told.status_code == 201, told.text
     assert told.json()["accepted"] == references[:1]
     assert told.json()["refused"] == [{"file": references[1], "why": "blurred"}]
-    with world.tools.store.reading() as session:
-        (enrolled,) = gallery(session, world.tools.vault, "likeness", "embedded")
+    (enrolled,) = Kept(world.tools.store, world.tools.vault, "likeness", "embedded").fresh()
     assert np.array_equal(enrolled.vectors, SECRET[None])
     sealed = world.rows(Template)[0].sealed
     assert SECRET.tobytes() not in sealed

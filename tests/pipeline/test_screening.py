@@ -9,21 +9,27 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from pebble import ProcessPool
 from sqlmodel import select
 
-from core.errors import ModelMissing, TimedOut
+from core.errors import KeyMissing, ModelMissing, TimedOut
 from core.finding import Screening
+from core.media.clip import Clip
 from core.state import State
 from core.tables import Job
+from pipeline import people
 from pipeline.intake import Ask, submit
 from pipeline.run import advance
 from pipeline.screening import ChildDetector, child_pool
+from pipeline.shelf import Shelf
+from safety.gallery import Enrolment, Template
 from tests.conftest import ManualClock
 from tests.doubles import Eyes, add_partner, make_tools
 
 SECONDS = 6.0
+CLIP = Clip(path=Path("clip.mkv"), container="matroska", video=None, audio=None)
 
 
 class Blank:
@@ -54,6 +60,14 @@ class Hanging(Blank):
 class Dying(Blank):
     def screen(self, clip: Any, gallery: Any) -> Screening:
         os.abort()
+
+
+class Naming(Blank):
+    """Says whom it was to look for."""
+
+    def screen(self, clip: Any, gallery: Any) -> Screening:
+        names = sorted(template.identity for template in gallery)
+        return Screening(detector="likeness", tier="embedded", models=(), notes=(str(id(gallery)), *names))
 
 
 class Missing(Blank):
@@ -132,3 +146,35 @@ def test_an_enrolment_that_hangs_is_ended(tmp_path: Path, pool: ProcessPool) -> 
     detector = ChildDetector("likeness", "embedded", f"{__name__}:Hanging", tmp_path, pool, 3)
     with pytest.raises(TimedOut):
         detector.enrol([tmp_path / "x.png"])
+
+
+def test_the_child_reads_the_gallery_itself_and_keeps_it(
+    tmp_path: Path, clock: ManualClock, pool: ProcessPool
+) -> None:
+    tools = make_tools(tmp_path, clock)
+    key_file = tmp_path / "vault"
+    key_file.write_bytes(b"k" * 32)
+    settings = tools.settings
+    shelf = Shelf(settings.database, settings.keys_database, key_file, "likeness", "embedded")
+    target = f"{__name__}:Naming"
+    detector = ChildDetector("likeness", "embedded", target, tmp_path, pool, 60, shelf)
+
+    def enrolled(name: str) -> str:
+        made = Enrolment(np.ones((1, 4), np.float32), (), ())
+        with tools.store.session() as session:
+            who = people.add_identity(session, name, [], clock).id
+            people.enrol(session, tools.vault, who, "likeness", "embedded", made, actor="system", clock=clock)
+            session.commit()
+        return who
+
+    ada = enrolled("Ada Frost")
+    first, again = (detector.look(CLIP).result().notes for _ in range(2))
+    assert first == again == (first[0], ada)
+    bo = enrolled("Bo Lind")
+    assert set(detector.look(CLIP).result().notes[1:]) == {ada, bo}
+    assert detector.look(CLIP, [Template("x", np.ones((1, 4), np.float32))]).result().notes[1:] == ("x",)
+    # The control: a shelf whose key is another one gives nobody, and an error.
+    key_file.with_name("other").write_bytes(b"x" * 32)
+    wrong = replace(detector, shelf=replace(shelf, key_file=key_file.with_name("other")))
+    with pytest.raises(KeyMissing):
+        wrong.look(CLIP).result()

@@ -1,0 +1,149 @@
+"""The galleries as a screening worker holds them: opened once, then only what changed.
+
+The child process in which a detector runs reads and decrypts the templates itself; they are in its memory and
+nowhere else in the clear. Before each clip it compares the version in the database with its own, and reads those
+people again whom the versions in between name. Whatever cannot be read fails the whole gallery, with the reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import Session, col, func, select
+
+from core.errors import ModelMissing, Unavailable
+from core.store import Store
+from core.tables import GalleryChange, GalleryState, Template
+from core.vault import Vault, secret_file
+from pipeline.templates import unpacked
+from safety.gallery import Gallery, Segment, Stack
+
+_AT_ONCE = 5000
+_TRIES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where a child process finds a gallery: the databases, the file of the vault's key, the kind and the tier."""
+
+    database: str
+    keys: str
+    key_file: Path
+    kind: str
+    tier: str
+
+    def gallery(self) -> Gallery:
+        """Give everybody who is enrolled now; raises `Unavailable`."""
+        return _kept(self).fresh()
+
+
+@cache
+def _kept(shelf: Shelf) -> Kept:
+    vault = Vault(secret_file(shelf.key_file, 32), shelf.keys)
+    return Kept(Store(shelf.database), vault, shelf.kind, shelf.tier)
+
+
+class Kept:
+    """One gallery in memory, and which version of it that is."""
+
+    def __init__(self, store: Store, vault: Vault, kind: str, tier: str) -> None:
+        self._store, self._vault = store, vault
+        self._kind, self._tier = kind, tier
+        self._forget()
+
+    def fresh(self) -> Gallery:
+        """Bring the gallery up to date and give it.
+
+        A person enrolled for another tier only cannot be looked for with this one: that raises `ModelMissing`
+        rather than leaving them unprotected in silence.
+        """
+        for attempt in range(_TRIES):
+            before = self._now()
+            try:
+                self._catch_up()
+                break
+            except Unavailable:
+                self._forget()
+                # Whoever was erased while we read has no key any more, and that is as it should be.
+                if self._now() == before or attempt + 1 == _TRIES:
+                    raise
+            except Exception:
+                self._forget()
+                raise
+        if self._elsewhere:
+            raise ModelMissing(
+                f"{len(self._elsewhere)} people are enrolled for another {self._kind} tier than {self._tier}; "
+                "enrol them again."
+            )
+        return self._gallery
+
+    def _forget(self) -> None:
+        self._gallery, self._version = Gallery(), -1
+        self._elsewhere: set[str] = set()
+
+    def _now(self) -> int:
+        with self._store.reading() as session:
+            return self._state(session).version
+
+    def _state(self, session: Session) -> GalleryState:
+        found = session.get(GalleryState, self._kind)
+        if found is None:
+            raise Unavailable(f"The {self._kind} gallery has no version: its table was damaged.")
+        return found
+
+    def _catch_up(self) -> None:
+        with self._store.reading() as session:
+            state = self._state(session)
+            if state.version < self._version:
+                # The database was restored from an older copy.
+                self._forget()
+            if state.version == self._version:
+                return
+            if self._version < 0:
+                self._read_all(session, state)
+            else:
+                self._read_changes(session, state)
+            self._version = state.version
+
+    def _read_all(self, session: Session, state: GalleryState) -> None:
+        there = session.exec(select(func.count()).where(col(Template.kind) == self._kind)).one()
+        if there != state.templates:
+            raise Unavailable(f"The {self._kind} gallery has {there} templates instead of {state.templates}.")
+        self._gallery = Gallery().changed((), self._segment(session, None))
+
+    def _read_changes(self, session: Session, state: GalleryState) -> None:
+        lately = select(GalleryChange.identity).where(
+            col(GalleryChange.kind) == self._kind,
+            col(GalleryChange.version) > self._version,
+            col(GalleryChange.version) <= state.version,
+        )
+        changed = sorted(set(session.exec(lately)))
+        self._elsewhere -= set(changed)
+        self._gallery = self._gallery.changed(changed, self._segment(session, changed))
+
+    def _segment(self, session: Session, identities: Sequence[str] | None) -> Segment:
+        stack, other, ours = Stack(), set(), set()
+        for rows in self._rows(session, identities):
+            mine = [(row.identity, row.sealed) for row in rows if row.tier == self._tier]
+            other |= {row.identity for row in rows if row.tier != self._tier}
+            ours |= {identity for identity, _ in mine}
+            opened = self._vault.open_many(mine, about=self._kind)
+            for (identity, _), plain in zip(mine, opened, strict=True):
+                stack.add(identity, *unpacked(identity, plain))
+        self._elsewhere |= other - ours
+        return stack.segment()
+
+    def _rows(self, session: Session, identities: Sequence[str] | None) -> Iterator[Sequence[Any]]:
+        """Read templates some thousands at a time, those of one person after each other."""
+        wanted = select(Template.identity, Template.tier, Template.sealed).where(Template.kind == self._kind)
+        wanted = wanted.order_by(col(Template.identity), col(Template.id))
+        if identities is None:
+            yield from session.execute(wanted.execution_options(yield_per=_AT_ONCE)).partitions()
+            return
+        for start in range(0, len(identities), _AT_ONCE):
+            some = identities[start : start + _AT_ONCE]
+            yield session.execute(wanted.where(col(Template.identity).in_(some))).all()

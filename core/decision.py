@@ -57,7 +57,8 @@ class Decision:
     """The outcome of one stage, replayable from `facts` under the pack with this hash.
 
     `facts` is the JSON object the rules were evaluated on (thresholds, scores, model digests, entities,
-    findings, consents); `consents` lists the ids of the grants that made a match permissible.
+    findings, consents); `consents` lists the ids of the grants that made a match permissible. Where overlays were
+    laid over a pack, `layers` are the digests of the pack and of each of them, and `pack_sha256` is that of the whole.
     """
 
     stage: Stage
@@ -68,6 +69,7 @@ class Decision:
     pack_sha256: str
     facts: dict[str, Any]
     consents: tuple[str, ...] = ()
+    layers: tuple[str, ...] = ()
 
     @property
     def grave(self) -> bool:
@@ -78,7 +80,7 @@ class Decision:
 def to_json(decision: Decision) -> dict[str, Any]:
     """Turn a decision into a JSON object, the form in which it is stored, logged and replayed."""
     body = asdict(decision)
-    body["consents"] = list(decision.consents)
+    body["consents"], body["layers"] = list(decision.consents), list(decision.layers)
     body["rules"] = [
         rule | {"span": rule["span"] and list(rule["span"]), "evidence": list(rule["evidence"])}
         for rule in body["rules"]
@@ -92,4 +94,5 @@ def from_json(body: dict[str, Any]) -> Decision:
         RuleHit(**rule | {"span": rule["span"] and tuple(rule["span"]), "evidence": tuple(rule["evidence"])})
         for rule in body["rules"]
     )
-    return Decision(**body | {"rules": rules, "consents": tuple(body["consents"])})
+    lists = {"consents": tuple(body["consents"]), "layers": tuple(body.get("layers", ()))}
+    return Decision(**body | {"rules": rules, **lists})

@@ -34,7 +34,8 @@ def prompt_facts(session: Session, job: Job, reading: dict[str, Any], *, now_ms:
         }
         for identity in job.ask["identities"]
     ]
-    return reading | {"entities": entities, "identities": identities, "request": _request(job)}
+    asked = {"entities": entities, "identities": identities, "request": _request(job)}
+    return reading | asked | {"user": {"level": "", "strikes": 0}, "elections": []}
 
 
 def screen_facts(

@@ -7,12 +7,12 @@ different types is refused when the pack is loaded (https://github.com/google/ce
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from cel_expr_python import cel
-from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message, message_factory
+from google.protobuf import descriptor_pb2, descriptor_pool, message, message_factory
 
 from core.errors import PolicyError
 from policies.facts import Many, Record, Shape
@@ -51,6 +51,24 @@ class Condition:
         return bool(value.value())
 
 
+@dataclass(frozen=True, slots=True)
+class Several:
+    """Compiled CEL expressions of type bool that are evaluated in one go."""
+
+    run: Callable[[Any], Any]
+    count: int = 0
+
+    def hold(self, activation: Any, count: int | None = None) -> list[bool] | None:
+        """Evaluate all, or answer None where any of them gave an error or there are not so many."""
+        value = self.run(activation)
+        if value.type() == cel.Type.ERROR:
+            return None
+        found = value.plain_value()
+        if not isinstance(found, list) or len(found) != (self.count if count is None else count):
+            return None
+        return found if all(type(one) is bool for one in found) else None
+
+
 class Messages:
     """The protobuf messages behind a set of shapes; one set serves every language that shares values."""
 
@@ -58,13 +76,17 @@ class Messages:
         """Declare every record within the shapes; records of one name must be one record."""
         self._pool = descriptor_pool.DescriptorPool()
         self._pool.Add(_described(shapes))
+        self._makers: dict[str, _Maker] = {}
 
     def value(self, shape: Shape, value: Any) -> Any:
-        """Turn a JSON value that was checked against `shape` into a CEL value; unknown fields are left out."""
+        """Turn a JSON value that was checked against `shape` into a CEL value; unknown fields are left out.
+
+        Raises ValueError for what no message can hold, such as half a character.
+        """
         if isinstance(shape, Many):
             return [self.value(shape.of, item) for item in value]
         if isinstance(shape, Record):
-            return json_format.ParseDict(value, self._message(shape)(), ignore_unknown_fields=True)
+            return self._maker(shape.name).made(value)
         return shape(value)
 
     def language(self, variables: Mapping[str, Shape]) -> Language:
@@ -72,10 +94,17 @@ class Messages:
         types = {name: self._type(shape) for name, shape in variables.items()}
         return Language(cel.NewEnv(self._pool, variables=types))
 
-    def _message(self, record: Record) -> type[message.Message]:
-        descriptor = self._pool.FindMessageTypeByName(f"{_PACKAGE}.{record.name}")
-        found: type[message.Message] = message_factory.GetMessageClass(descriptor)
-        return found
+    def _maker(self, name: str) -> _Maker:
+        if name not in self._makers:
+            descriptor = self._pool.FindMessageTypeByName(f"{_PACKAGE}.{name}")
+            nested = {
+                field.name: self._maker(field.message_type.name)
+                for field in descriptor.fields
+                if field.message_type is not None
+            }
+            plain = tuple(field.name for field in descriptor.fields if field.name not in nested)
+            self._makers[name] = _Maker(message_factory.GetMessageClass(descriptor), plain, nested)
+        return self._makers[name]
 
     def _type(self, shape: Shape) -> cel.Type:
         if isinstance(shape, Many):
@@ -83,6 +112,27 @@ class Messages:
         if isinstance(shape, Record):
             return cel.Type(f"{_PACKAGE}.{shape.name}")
         return _CEL[shape]
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes one kind of message from JSON: `plain` fields as they are, `nested` ones by makers of their own."""
+
+    kind: type[message.Message]
+    plain: tuple[str, ...]
+    nested: Mapping[str, _Maker]
+
+    def made(self, value: Mapping[str, Any]) -> message.Message:
+        fields = {name: value[name] for name in self.plain if name in value}
+        for name, maker in self.nested.items():
+            if name in value:
+                inner = value[name]
+                many = isinstance(inner, list)
+                fields[name] = [maker.made(one) for one in inner] if many else maker.made(inner)
+        try:
+            return self.kind(**fields)
+        except TypeError as error:
+            raise ValueError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +150,22 @@ class Language:
         if expression.return_type() != cel.Type.BOOL:
             raise PolicyError(f"column 1: this is {expression.return_type().name()}, not true or false")
         return Condition(source, lambda bindings: expression.eval(data=bindings))
+
+    def several(self, sources: Sequence[str]) -> Several:
+        """Compile expressions, each of which compiled by itself, into one that gives the list of their values."""
+        made = self.one("[" + ", ".join(f"({source}\n)" for source in sources) + "]")
+        return Several(made.run, len(sources))
+
+    def one(self, source: str) -> Several:
+        """Compile one expression that gives a list of booleans."""
+        try:
+            return Several(self.env.compile(source).eval)
+        except RuntimeError as error:
+            raise PolicyError(_readable(str(error))) from error
+
+    def bound(self, bindings: Bindings) -> Any:
+        """Bind variables once for many evaluations."""
+        return self.env.Activation(bindings)
 
 
 def _readable(error: str) -> str:

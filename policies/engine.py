@@ -12,17 +12,22 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from core.decision import CATEGORIES, Decision, Outcome, RuleHit, Stage
+from core.decision import Decision, Outcome, RuleHit, Stage
 from core.errors import PolicyError
 from policies import always
 from policies import facts as fact
+from policies.always import Case, Floor
 from policies.cel import Bindings, Condition, EvaluationFailed, Language, Messages
 from policies.facts import STAGES
-from policies.pack import CaseText, RuleText, parse
+from policies.fast import Look, Shortcut, shortcut
+from policies.pack import MAX_BYTES, CaseText, PackText, RuleText, parse
 
 SEVERITY: Mapping[Outcome, int] = {"allow": 0, "hold": 1, "refuse": 2}
 GATE_CATEGORIES = ("likeness", "voice", "language", "gate")
 """Categories of rules that are about the gate itself or about what was seen, beside `CATEGORIES`."""
+
+BROKEN = frozenset(("policy_error", "facts_incomplete"))
+"""Reason codes of holds because a rule or the facts were not in order."""
 
 _Languages = dict[tuple[Stage, str | None], Language]
 """The language of a rule, by its stage and its evidence."""
@@ -39,7 +44,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A loaded pack; `sha256` is the hex digest of the file it was read from."""
+    """A loaded pack; `sha256` is the hex digest of the file it was read from.
+
+    With overlays (policies/overlay.py) `sha256` names the whole, and `layers` the files it was put together from.
+    """
 
     name: str
     version: str
@@ -47,6 +55,9 @@ class Pack:
     rules: tuple[Rule, ...]
     tests: tuple[CaseText, ...]
     messages: Messages
+    text: PackText
+    ways: Mapping[Stage, Shortcut]
+    layers: tuple[str, ...] = ()
 
     def decide(self, stage: Stage, facts: Mapping[str, Any]) -> Decision:
         """Decide on facts as JSON; the same facts always give the same decision.
@@ -54,9 +65,12 @@ class Pack:
         A missing or mistyped fact, or a rule that cannot be evaluated, holds. Raises `PolicyError` where
         the facts cannot be written as JSON, since no record could replay such a decision.
         """
-        known = _as_json(facts)
-        found = fact.problems(stage, known)
-        hits = (_incomplete(found),) if found else tuple(self._hits(stage, known))
+        return self.replay(stage, _as_json(facts))
+
+    def replay(self, stage: Stage, facts: dict[str, Any]) -> Decision:
+        """Decide on facts that were read from JSON, as a stored decision holds them."""
+        found = fact.problems(stage, facts)
+        hits = (_incomplete(found),) if found else tuple(self._hits(stage, facts))
         outcome: Outcome = max((hit.outcome for hit in hits), key=SEVERITY.__getitem__, default="allow")
         return Decision(
             stage=stage,
@@ -65,41 +79,46 @@ class Pack:
             pack=self.name,
             version=self.version,
             pack_sha256=self.sha256,
-            facts=known,
+            facts=facts,
             consents=_consents(hits),
+            layers=self.layers,
         )
 
-    def _hits(self, stage: Stage, facts: dict[str, Any]) -> Iterable[RuleHit]:
+    def _hits(self, stage: Stage, facts: dict[str, Any]) -> list[RuleHit]:
         value = self.messages.value
-        bindings = {name: value(shape, facts[name]) for name, shape in STAGES[stage].items()}
-        for rule in self.rules:
-            if rule.text.stage == stage:
-                hit = self._hit(rule, facts, bindings)
-                if hit is not None:
-                    yield hit
+        try:
+            bindings = {name: value(shape, facts[name]) for name, shape in STAGES[stage].items()}
+            look = self.ways[stage].look(facts, bindings, self.messages)
+        except ValueError as error:
+            return [_incomplete((str(error),))]
+        mine = (rule for rule in self.rules if rule.text.stage == stage)
+        asked = (rule for rule, fires in zip(mine, look.firing, strict=True) if fires)
+        return [hit for rule in asked if (hit := self._hit(rule, facts, bindings, look)) is not None]
 
-    def _hit(self, rule: Rule, facts: Mapping[str, Any], bindings: Bindings) -> RuleHit | None:
+    def _hit(self, rule: Rule, facts: Mapping[str, Any], bindings: Bindings, look: Look) -> RuleHit | None:
         known = {**bindings, "threshold": rule.text.threshold or 0.0}
         try:
             if rule.when is not None and not rule.when.holds(known):
                 return None
             if rule.where is None:
                 return _fired(rule.text, ())
-            passed = self._passing(rule.text, rule.where, facts, known)
+            passed = self._passing(rule.text, rule.where, facts, known, look)
         except EvaluationFailed as error:
             return _failed(rule.text, str(error))
         return _fired(rule.text, passed) if passed else None
 
     def _passing(
-        self, rule: RuleText, where: Condition, facts: Mapping[str, Any], known: Bindings
+        self, rule: RuleText, where: Condition, facts: Mapping[str, Any], known: Bindings, look: Look
     ) -> list[dict[str, Any]]:
         name = str(rule.evidence)
+        items = fact.items(facts, name)
+        passes = self.ways[rule.stage].passing(rule, len(items), look.activation)
+        if passes is not None:
+            return [item for item, good in zip(items, passes, strict=True) if good]
+        # An item gave an error: one after the other, as far as the first of those.
         shape = fact.evidence_shapes(rule.stage)[name]
-        return [
-            item
-            for item in fact.items(facts, name)
-            if where.holds({**known, "it": self.messages.value(shape, item)})
-        ]
+        value = self.messages.value
+        return [item for item in items if where.holds({**known, "it": value(shape, item)})]
 
 
 def _as_json(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -174,14 +193,24 @@ def default_pack() -> Path:
 def load(path: Path) -> Pack:
     """Read, check and compile a pack; raise `PolicyError` naming the rule and the column.
 
-    A pack that does not refuse the cases of `cases/always.yaml` as grave is not loaded: those hold in
-    every installation, for everybody, whatever else a pack says (policies/always.py).
+    A pack that does not refuse the cases of `cases/always.yaml` is not loaded: those hold in every
+    installation, for everybody, whatever else a pack says (policies/always.py).
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise PolicyError(f"the pack {path.name} cannot be read: {error.strerror}") from error
-    text = parse(content)
+    return load_bytes(content)
+
+
+def load_bytes(content: bytes) -> Pack:
+    """Check and compile a pack from the bytes of its file, as `load` does."""
+    return assembled(parse(content), hashlib.sha256(content).hexdigest())
+
+
+def assembled(text: PackText, sha256: str, layers: tuple[str, ...] = ()) -> Pack:
+    """Compile a pack from its text under a digest that names it; raise `PolicyError` as `load` does."""
     ids = Counter(rule.id for rule in text.rules)
     twice = [name for name, count in ids.items() if count > 1]
     if twice:
@@ -191,9 +220,17 @@ def load(path: Path) -> Pack:
     for stage, facts in STAGES.items():
         languages |= _languages(stage, messages, facts)
     rules = tuple(_compiled(rule, languages) for rule in text.rules)
-    pack = Pack(text.name, text.version, hashlib.sha256(content).hexdigest(), rules, text.tests, messages)
+    named = (text.name, text.version, sha256)
+    pack = Pack(*named, rules, text.tests, messages, text, _ways(rules, messages), layers)
     _refuses_what_is_always_refused(pack)
     return pack
+
+
+def _ways(rules: Iterable[Rule], messages: Messages) -> dict[Stage, Shortcut]:
+    known = [rule.text for rule in rules]
+    return {
+        stage: shortcut(stage, [one for one in known if one.stage == stage], messages) for stage in STAGES
+    }
 
 
 def _shapes(stage: Stage) -> list[fact.Shape]:
@@ -224,72 +261,29 @@ def _condition(rule: RuleText, part: str, language: Language) -> Condition | Non
 
 
 def _refuses_what_is_always_refused(pack: Pack) -> None:
-    counted = _seeing_little(pack)
-    for what, facts in always.cases():
-        if counted.decide("prompt", facts).outcome != "refuse":
-            raise PolicyError(
-                f"{pack.name} must refuse, as grave, by rules that look only at the categories of hits and at the "
-                f"scores sexual and minors_sexual: {what}"
-            )
+    for floor in always.FLOORS:
+        counted = _seeing_little(pack, floor)
+        for case in floor.cases():
+            if not any(_meets(hit, case) for hit in counted.replay("prompt", dict(case.facts)).rules):
+                how = "as grave, " if case.grave else ""
+                raise PolicyError(f"{pack.name} must {case.least}, {how}{floor.how}: {case.what}")
 
 
-def _seeing_little(pack: Pack) -> Pack:
-    """Keep the grave refusals that can be compiled, and then decide, on `always.VISIBLE` alone."""
+def _meets(hit: RuleHit, case: Case) -> bool:
+    strong = SEVERITY[hit.outcome] >= SEVERITY[case.least] and (hit.grave or not case.grave)
+    return strong and hit.reason_code not in BROKEN
+
+
+def _seeing_little(pack: Pack, floor: Floor) -> Pack:
+    """Keep the rules that can be compiled, and then decide, on what the floor lets them see."""
     messages = Messages(
-        [*({**STAGES["prompt"], **always.VISIBLE}).values(), fact.evidence_shapes("prompt")["scores"]]
+        [*({**STAGES["prompt"], **floor.visible}).values(), fact.evidence_shapes("prompt")["scores"]]
     )
-    languages = _languages("prompt", messages, always.VISIBLE)
+    languages = _languages("prompt", messages, floor.visible)
     rules = []
     for rule in pack.rules:
-        if rule.text.grave and rule.text.outcome == "refuse":
+        if rule.text.outcome != "allow":
             with suppress(PolicyError):
                 rules.append(_compiled(rule.text, languages))
-    return replace(pack, rules=tuple(rules), messages=messages)
-
-
-def run_tests(pack: Pack) -> list[str]:
-    """Run the inline tests of a pack and describe each that fails."""
-    stages = {rule.text.id: rule.text.stage for rule in pack.rules}
-    return [
-        failure for number, case in enumerate(pack.tests) if (failure := _failure(pack, stages, number, case))
-    ]
-
-
-def _failure(pack: Pack, stages: Mapping[str, Stage], number: int, case: CaseText) -> str | None:
-    if case.rule not in stages:
-        return f"tests[{number}]: there is no rule {case.rule}"
-    stage = stages[case.rule]
-    decision = pack.decide(stage, fact.filled(stage, case.facts))
-    hit = next((hit for hit in decision.rules if hit.id == case.rule), None)
-    if any(hit.reason_code in {"facts_incomplete", "policy_error"} for hit in decision.rules):
-        return f"tests[{number}]: {decision.rules[0].evidence}"
-    if (hit is not None) != case.fires:
-        return f"tests[{number}]: {case.rule} {'did not fire' if case.fires else 'fired'}"
-    return None
-
-
-def lint(pack: Pack) -> list[str]:
-    """Describe what a reviewer of a pack would object to, beside what `load` already refuses.
-
-    A rule needs a test in which it fires and one in which it does not, a known category, and texts that
-    quote only fields of its evidence.
-    """
-    return [
-        f"{rule.text.id}: {objection}"
-        for rule in pack.rules
-        for objection in _objections(rule.text, pack.tests)
-    ]
-
-
-def _objections(rule: RuleText, tests: Iterable[CaseText]) -> list[str]:
-    tested = {case.fires for case in tests if case.rule == rule.id}
-    quotable = set(fact.evidence_shapes(rule.stage)[rule.evidence].fields) if rule.evidence else set()
-    unknown = set(Template(rule.message + rule.advice).get_identifiers()) - quotable
-    checks = {
-        "no test in which it fires": True not in tested,
-        "no test in which it stays quiet": False not in tested,
-        f"the category {rule.category} is not known": rule.category not in CATEGORIES + GATE_CATEGORIES,
-        f"its texts quote {', '.join(sorted(unknown))}, which its evidence lacks": bool(unknown),
-        "it is grave but does not refuse": rule.grave and rule.outcome != "refuse",
-    }
-    return [objection for objection, wrong in checks.items() if wrong]
+    ways: dict[Stage, Shortcut] = {"prompt": shortcut("prompt", [rule.text for rule in rules], messages)}
+    return replace(pack, rules=tuple(rules), messages=messages, ways=ways)

@@ -61,6 +61,8 @@ STAGES: Mapping[Stage, Mapping[str, Shape]] = {
         ),
         "guards": Many(Record("Guard", {"name": str, "status": str, "category": str, "score": float})),
         "request": _REQUEST,
+        "user": Record("User", {"level": str, "strikes": int}),
+        "elections": Many(Record("Election", {"name": str, "jurisdiction": str})),
         "identities": Many(
             Record("Identity", {"id": str, "scope_likeness": bool, "scope_voice": bool, "consent": str})
         ),
@@ -93,8 +95,32 @@ STAGES: Mapping[Stage, Mapping[str, Shape]] = {
 
 An entity's `office` is a word such as "head_of_government" ("" for none), `jurisdiction` an ISO 3166 code, `match`
 "exact" or "fuzzy", and `asked` the categories of what is asked of it near its name: sexual, violence_gore, political,
-voice, style, deception. A guard's `status` is "ok", or says why it gave no scores (then `category` is "").
+voice, style, deception. A `user` is the partner's, by an opaque id: `level` is "" where none was named, "none", "slow",
+"hold" or "suspend" (pipeline/strikes.py). `elections` are those in force where the clip will be shown; their candidates
+are entities of the kind "candidate". A guard's `status` is "ok", or says why it gave no scores (then `category` is "").
 """
+
+
+FIGURES = ("public_figure", "protected", "living_artist", "candidate", "performer")
+"""Kinds of entities that are real people."""
+
+WORDS: Mapping[str, Mapping[str, frozenset[str]]] = {
+    "Hit": {
+        "category": frozenset((*CATEGORIES, "minor")),
+    },
+    "Entity": {
+        "kind": frozenset((*FIGURES, "franchise", "character")),
+        "match": frozenset(("exact", "fuzzy")),
+        "asked": frozenset(("sexual", "violence_gore", "political", "voice", "style", "deception")),
+    },
+    "Score": {"category": frozenset(CATEGORIES)},
+    "Guard": {"category": frozenset(("", *CATEGORIES))},
+    "Request": {"modality": frozenset(("video", "audio", "soundtrack"))},
+    "User": {"level": frozenset(("", "none", "slow", "hold", "suspend"))},
+    "Match": {"kind": frozenset(("likeness", "voice")), "track": frozenset(("video", "audio"))},
+    "Unassessable": {"kind": frozenset(("likeness", "voice"))},
+}
+"""The words that a field can ever hold, where there is a list of them: a rule that waits for another never fires."""
 
 
 def evidence_shapes(stage: Stage) -> dict[str, Record]:
@@ -150,6 +176,12 @@ def _is(shape: type, value: Any) -> bool:
     if shape is int:
         return isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 53
     return isinstance(value, shape)
+
+
+def completed(stage: Stage, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Add to the facts of an old decision those that were declared since: empty, zero, false, as nobody looked."""
+    whole: dict[str, Any] = _filled(Record("", STAGES[stage]), stored)
+    return whole
 
 
 def filled(stage: Stage, given: Mapping[str, Any]) -> dict[str, Any]:

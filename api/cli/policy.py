@@ -14,8 +14,9 @@ from api.cli.show import Exit, Json, answer, told
 from core.decision import Decision, from_json
 from core.tables import Ruling
 from pipeline.tools import Tools
-from policies.engine import Pack, default_pack, load, run_tests
-from policies.engine import lint as objections
+from policies.engine import Pack, default_pack, load
+from policies.lint import lint as objections
+from policies.lint import run_tests
 
 app = typer.Typer(no_args_is_help=True, help="Policy packs.")
 PackFile = Annotated[Path | None, typer.Argument(help="The pack; empty: the default pack.")]

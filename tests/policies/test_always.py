@@ -13,23 +13,22 @@ from core.decision import CATEGORIES
 from core.errors import PolicyError
 from policies import always
 from policies.engine import Pack, default_pack, load
+from policies.facts import FIGURES as PEOPLE
 from policies.facts import STAGES, Many, Record, filled, problems
+from tests.policies.floor import FIGURES, MINORS
 
-GRAVEST = [
-    rule
-    for rule in yaml.safe_load(default_pack().read_text())["rules"]
-    if rule["id"].startswith("minors_sexual_")
-]
+GRAVEST = MINORS
 
 
-def narrowed(extra: str) -> list[dict[str, Any]]:
+def narrowed(extra: str, rules: list[dict[str, Any]] = MINORS) -> list[dict[str, Any]]:
     """The rules that every pack needs, each of which now also asks for something else."""
-    return [{**rule, "where": f"({rule['where']}) && ({extra})"} for rule in GRAVEST]
+    return [{**rule, "where": f"({rule['where']}) && ({extra})"} for rule in rules]
 
 
-def loaded(folder: Path, rules: list[dict[str, Any]]) -> Pack:
+def loaded(folder: Path, rules: list[dict[str, Any]], missing: list[dict[str, Any]] = FIGURES) -> Pack:
+    """Load rules, with those of the other floor that they leave out."""
     path = folder / "pack.yaml"
-    path.write_text(yaml.safe_dump({"name": "trial", "version": "1", "rules": rules}))
+    path.write_text(yaml.safe_dump({"name": "trial", "version": "1", "rules": [*rules, *missing]}))
     return load(path)
 
 
@@ -109,22 +108,75 @@ def test_rules_that_exempt_may_stand_beside_the_gravest_and_change_nothing(tmp_p
     assert "trusted" in {hit.id for hit in decision.rules}
 
 
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "!request.sandbox",
+        "request.partner != 'friends'",
+        "language.scored",
+        "!text.obfuscated",
+        "size(identities) == 0",
+        "size(elections) == 0",
+        "user.level == ''",
+        "it.text != 'A Name'",
+        "it.id != 'a_name'",
+        "it.office == ''",
+        "it.jurisdiction != 'US'",
+        "it.match == 'exact'",
+        "it.start < 40",
+        "it.kind == 'public_figure'",
+        "it.kind != 'candidate'",
+        "size(entities) < 2",
+        "!entities.exists(e, e.consent != '')",
+        "!entities.exists(e, e.kind == 'franchise')",
+        "size(hits) < 2",
+        "!hits.exists(h, h.category == 'artist_style')",
+        "scores.hate < 0.5",
+    ],
+)
+def test_no_pack_loads_that_exempts_some_real_people(tmp_path: Path, extra: str) -> None:
+    assert loaded(tmp_path, narrowed("size(it.kind) > 0", FIGURES), MINORS).rules
+    with pytest.raises(PolicyError, match=r"must (refuse|hold)"):
+        loaded(tmp_path, narrowed(extra, FIGURES), MINORS)
+
+
+@pytest.mark.parametrize("number", range(len(FIGURES)))
+def test_each_rule_about_real_people_is_needed(tmp_path: Path, number: int) -> None:
+    with pytest.raises(PolicyError, match=r"must (refuse|hold)"):
+        loaded(tmp_path, FIGURES[:number] + FIGURES[number + 1 :], MINORS)
+    softer = {"refuse": "hold", "hold": "allow"}
+    soft = [*FIGURES]
+    soft[number] = {**soft[number], "outcome": softer[soft[number]["outcome"]], "grave": False}
+    with pytest.raises(PolicyError, match=r"must (refuse|hold)"):
+        loaded(tmp_path, soft, MINORS)
+
+
+def test_a_consent_lifts_what_it_covers_and_never_something_sexual(tmp_path: Path) -> None:
+    pack = loaded(tmp_path, MINORS)
+    for kind in PEOPLE:
+        for asked, outcome in (("voice", "allow"), ("political", "allow"), ("sexual", "refuse")):
+            one = {"kind": kind, "asked": [asked], "consent": "grant"}
+            assert pack.decide("prompt", filled("prompt", {"entities": [one]})).outcome == outcome
+
+
 def test_what_the_counted_rules_see_is_part_of_the_facts() -> None:
-    hits, scores = (always.VISIBLE[name] for name in ("hits", "scores"))
     known: Any = STAGES["prompt"]
-    assert isinstance(hits, Many)
-    for seen, whole in ((hits.of, known["hits"].of), (scores, known["scores"])):
-        assert isinstance(seen, Record)
-        assert seen.name == whole.name
-        assert seen.fields.items() <= whole.fields.items()
+    for floor in always.FLOORS:
+        for name, seen in floor.visible.items():
+            part, whole = (seen.of, known[name].of) if isinstance(seen, Many) else (seen, known[name])
+            assert isinstance(part, Record)
+            assert part.name == whole.name
+            assert part.fields.items() <= whole.fields.items()
 
 
 def test_every_case_is_whole_and_comes_in_company() -> None:
-    cases = list(always.cases())
-    assert len({what for what, _ in cases}) >= 4
-    assert all(problems("prompt", facts) == () for _, facts in cases)
+    cases = [case for floor in always.FLOORS for case in floor.cases()]
+    assert len({case.what for case in cases}) >= 10
+    assert all(problems("prompt", case.facts) == () for case in cases)
     for category in CATEGORIES:
-        assert any(category in {hit["category"] for hit in facts["hits"]} for _, facts in cases)
+        assert any(category in {hit["category"] for hit in case.facts["hits"]} for case in cases)
+    for kind in PEOPLE:
+        assert any(kind in {one["kind"] for one in case.facts["entities"]} for case in cases)
 
 
 words = st.text(max_size=8)

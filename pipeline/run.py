@@ -16,7 +16,7 @@ import structlog
 from sqlmodel import Session
 
 from core.clock import milliseconds
-from core.decision import to_json
+from core.decision import Decision, to_json
 from core.errors import BadInput, Cancelled, GreenlightError, KeyMissing, StaleFence
 from core.events import Event, Tag
 from core.events import record as record_event
@@ -113,8 +113,10 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
     with tools.store.session() as session:
         values = {"problem": None} | done.values | {"got": job.got | done.got, "progress": 0.0}
         if done.ruling is not None:
-            session.add(_ruling_row(job, done, now_ms))
-            consents.use(session, job.id, done.ruling.consents)
+            for decision in (*done.others, done.ruling):
+                session.add(_ruling_row(job, decision, now_ms))
+                session.flush()  # the newest row is the one that people decide on
+                consents.use(session, job.id, decision.consents)
         if done.manifest is not None:
             credentials.bind(session, job, *done.manifest, at_ms=now_ms)
             stamping.note(session, job.id, unstamped=done.unstamped, now_ms=now_ms)
@@ -128,13 +130,12 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
         session.commit()
 
 
-def _ruling_row(job: Job, done: Done, now_ms: int) -> Ruling:
-    assert done.ruling is not None
+def _ruling_row(job: Job, decision: Decision, now_ms: int) -> Ruling:
     return Ruling(
         job=job.id,
-        stage=done.ruling.stage,
-        outcome=done.ruling.outcome,
-        decision=to_json(done.ruling),
+        stage=decision.stage,
+        outcome=decision.outcome,
+        decision=to_json(decision),
         at_ms=now_ms,
     )
 

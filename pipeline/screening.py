@@ -157,6 +157,16 @@ def _failed(detector: Detector, error: Exception, detail: str = "") -> Sighting:
     )
 
 
+def needed_detectors(clip: Clip) -> set[Kind]:
+    """Name the detectors without which a clip cannot be cleared."""
+    kinds: set[Kind] = set()
+    if clip.video is not None:
+        kinds.add("likeness")
+    if clip.audio is not None:
+        kinds.add("voice")
+    return kinds
+
+
 @cache
 def _loaded(target: str, models_dir: Path, tier: str) -> Any:
     module, _, name = target.partition(":")

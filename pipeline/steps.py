@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +31,8 @@ from core.state import State
 from core.tables import Job, Upload
 from generation.engines import DOUBLES
 from generation.grid import snap
-from pipeline import audits, labelling, leaves, rulings
-from pipeline.consents import Kind
-from pipeline.screening import Sighting, sightings
+from pipeline import audits, labelling, leaves, referenced, rulings
+from pipeline.screening import Sighting, needed_detectors, sightings
 from pipeline.tools import Tools
 from provenance.manifest import Claim, Origin, Parent, read
 
@@ -48,6 +47,9 @@ class Done:
     """Added to the request's own account of what was made."""
     events: tuple[tuple[Tag, dict[str, Any]], ...] = ()
     ruling: Decision | None = None
+    """The decision that this state follows from."""
+    others: tuple[Decision, ...] = ()
+    """Decisions beside it, which weigh less."""
     manifest: tuple[str, bytes] | None = None
     """(label, store) to be found again by the watermark."""
     unstamped: bool = False
@@ -60,11 +62,18 @@ Step = Callable[[Job, Tools, Tick], Done]
 
 
 def admit(job: Job, tools: Tools, tick: Tick) -> Done:
-    """Check the prompt against the policy, with the consents of everyone it names."""
+    """Check the prompt and the references against the policy, with the consents of everyone they concern."""
     tick(0.0)
-    decision = judge_prompt(job, tools)
+    decisions = [judge_prompt(job, tools)]
+    if decisions[0].outcome != "refuse" and job.ask["references"]:
+        with scratch_folder(tools) as folder:
+            decisions += referenced.judge_references(job, tools, folder)
+        tick(0.9)
+    *others, decision = referenced.gravest(decisions)
     to = {"allow": State.ADMITTED, "hold": State.HELD, "refuse": State.REFUSED}[decision.outcome]
-    return _ruled(decision, to, held_at="admit")
+    done = _ruled(decision, to, held_at="admit")
+    events = tuple((Tag.POLICY_DECIDED, leaves.decided(other)) for other in others) + done.events
+    return replace(done, others=tuple(others), events=events)
 
 
 def judge_prompt(job: Job, tools: Tools) -> Decision:
@@ -248,16 +257,6 @@ STEPS: dict[State, Step] = {
     State.SIGNED: record,
     State.RECORDED: release,
 }
-
-
-def needed_detectors(clip: Clip) -> set[Kind]:
-    """Name the detectors without which a clip cannot be cleared."""
-    kinds: set[Kind] = set()
-    if clip.video is not None:
-        kinds.add("likeness")
-    if clip.audio is not None:
-        kinds.add("voice")
-    return kinds
 
 
 def shot_of(session: Session, job: Job, tools: Tools) -> Shot:

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from audits.log.format import VerifierKey
@@ -42,6 +43,7 @@ from provenance.mark import Marked
 from provenance.readings import Perception
 from safety.gallery import Template
 
+GREEN = (10, 200, 30)
 UNSEEN = Perception(media=False, trouble="Nothing is looked at here.", seconds=None)
 
 
@@ -89,6 +91,17 @@ def _clip(path: Path) -> Clip:
         video=VideoTrack(codec="ffv1", width=64, height=64, fps=Fraction(4), frames=1),
         audio=AudioTrack(codec="pcm_f32le", rate=8000, channels=1, samples=2000),
     )
+
+
+def reference_file(kind: str, into: Path) -> Path:
+    """Write a small green picture, or half a second of silence, as an upload is kept."""
+    if kind == "picture":
+        coded = cv2.imencode(".png", np.full((90, 70, 3), GREEN[::-1], np.uint8))[1]
+        into.write_bytes(coded.tobytes())
+        return into
+    with Mezzanine(into, rate=8000, channels=1) as writer:
+        writer.sound(np.zeros((4000, 1), np.float32))
+    return into
 
 
 @dataclass

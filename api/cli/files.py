@@ -17,8 +17,7 @@ from core.errors import BadInput
 from core.media.clip import Clip
 from core.media.probe import probe
 from core.media.read import frames, whole_sound
-from pipeline.screening import Sighting, sightings
-from pipeline.steps import needed_detectors
+from pipeline.screening import Sighting, needed_detectors, sightings
 from pipeline.tools import Tools
 from pipeline.verification import report_json
 from provenance.labels import NO_LABELS

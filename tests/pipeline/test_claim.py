@@ -18,7 +18,7 @@ from provenance import manifest
 from provenance.keys import dev_keys
 from provenance.manifest import Claim, SignedManifest
 from tests.conftest import ManualClock
-from tests.doubles import TinyEngine, add_partner, make_tools, sign
+from tests.doubles import TinyEngine, add_partner, make_tools, reference_file, sign
 from tests.provenance.media import make
 
 
@@ -96,7 +96,9 @@ def test_the_stand_in_is_not_called_a_trained_model(tools: Tools, claims: list[C
 def test_supplied_material_makes_a_composite(
     tools: Tools, claims: list[Claim], kind: str, picture: str, sound: str
 ) -> None:
-    through(tools, references=(upload(tools, kind),))
+    reference = upload(tools, kind)
+    reference_file(kind, tools.blobs.path("private", f"uploads/{kind}.mkv"))
+    through(tools, references=(reference,))
     (claim,) = claims
     assert (claim.source, claim.picture, claim.sound) == ("composite", picture, sound)
 

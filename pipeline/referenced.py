@@ -1,0 +1,71 @@
+"""Whom uploaded pictures and voices show: they are screened like a clip, before anything is made of them.
+
+The pack decides on each reference by its own rules for what was generated, so that every pack guards what comes in
+as it guards what goes out. A source video is not looked at here: its picture and sound come out again, and are
+screened then.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from core.clock import milliseconds
+from core.decision import Decision
+from core.media.clip import Clip
+from core.media.probe import probe
+from core.media.read import picture
+from core.media.write import Mezzanine
+from core.tables import Job, Upload
+from pipeline import rulings
+from pipeline.screening import needed_detectors, sightings
+from pipeline.tools import Tools
+
+_LONG_SIDE = 2560
+_STILL_FPS = 4
+_GRAVITY = ("allow", "hold", "refuse")
+
+
+def judge_references(job: Job, tools: Tools, folder: Path) -> list[Decision]:
+    """Decide on each picture and voice that a request brings, in their order; `folder` is for scratch files."""
+    with tools.store.reading() as session:
+        uploads = [session.get_one(Upload, name) for name in job.ask["references"]]
+    return [_judged(job, tools, upload, folder) for upload in uploads]
+
+
+def gravest(decisions: list[Decision]) -> list[Decision]:
+    """Put the decision that counts last: refusals after holds, and what needs two reviewers after what does not."""
+    return sorted(decisions, key=lambda one: (_GRAVITY.index(one.outcome), one.grave))
+
+
+def as_clip(upload: Upload, source: Path, folder: Path) -> Clip:
+    """Give an upload as a clip: a picture becomes one of a single frame, a voice is one already."""
+    if upload.kind != "picture":
+        return probe(source)
+    return still(picture(source), folder / f"{upload.id}.mkv")
+
+
+def still(rgb: Any, into: Path) -> Clip:
+    """Write a picture, (h, w, 3) uint8 RGB, as a lossless clip of one frame; a very large one is reduced."""
+    height, width = rgb.shape[:2]
+    scale = min(1.0, _LONG_SIDE / max(height, width))
+    size = (max(16, round(width * scale)), max(16, round(height * scale)))
+    shown = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+    with Mezzanine(into, width=size[0], height=size[1], fps=_STILL_FPS) as writer:
+        writer.frame(shown)
+    return probe(into)
+
+
+def _judged(job: Job, tools: Tools, upload: Upload, folder: Path) -> Decision:
+    clip = as_clip(upload, tools.blobs.path("private", upload.blob), folder)
+    needed = needed_detectors(clip)
+    used = [detector for detector in tools.detectors if detector.name in needed]
+    seen = sightings(used, clip, tools.settings.screen_seconds)
+    with tools.store.reading() as session:
+        facts = rulings.screen_facts(session, job, clip, seen, now_ms=milliseconds(tools.clock.now()))
+    facts["matches"] = [match | {"reference": upload.id} for match in facts["matches"]]
+    facts["reference"] = upload.id
+    return rulings.never_blind(tools.pack.decide("screen", facts), seen, needed)

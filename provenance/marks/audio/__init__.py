@@ -9,24 +9,23 @@ mix of them carries the mark.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import product
 
 import numpy as np
 
 from core.errors import BadMedia
 from core.media.clip import Sound
 from provenance.marks import MarkKey, MarkReading
-from provenance.marks.audio import detector, embedder, tiles, wave
+from provenance.marks.audio import detector, embedder, search, tiles, wave
+from provenance.marks.audio.folds import Bend
 from provenance.marks.audio.pattern import Pattern, pattern
 from provenance.marks.audio.wave import MIN_SECONDS
 
-__all__ = ["MIN_SECONDS", "detect", "embed"]
+__all__ = ["MIN_SECONDS", "WORST_CHANCE", "detect", "embed"]
 
-_STRENGTHS = (1.0, 1.3, 1.6, 1.9)
-_COMFORT = (
-    13.5  # deviations of the code word in the clean sound: what two AAC generations and a crop leave readable
-)
-_WORST_CHANCE = 1e-6
+WORST_CHANCE = 1e-6
+"""No reading is given whose bound on being chance is above this."""
+_STRENGTHS = (1.0, 1.4, 1.9)
+_COMFORT = 17.0  # deviations of what was read back: what two AAC generations and a crop leave readable
 
 
 def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
@@ -52,9 +51,9 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
 
 
 def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
-    """Read the mark of any of the keys, blind; `thorough` also searches stretch and speed within 6 percent.
+    """Read the mark of any of the keys, blind; `thorough` also searches stretch (.7-1.5) and speed (10 %).
 
-    Unmarked sound gives a payload with probability at most `p_false` (see `detector`), never above 1e-6.
+    Unmarked sound gives a payload with probability at most `p_false` (see `detector`), never above WORST_CHANCE.
     Raises BadMedia when `sound` is not (n, channels) finite samples at 8-192 kHz; short or silent sound is
     simply not marked.
     """
@@ -64,42 +63,44 @@ def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool =
     working = wave.at_working_rate(sound, rate)
     heard = [tiles.integral(tiles.spectra(view)) for view in wave.views(working)]
     plans = [(key, pattern(key)) for key in keys]
-    for summed, (key, plan), reading, trials, alignments in _readings(heard, plans, thorough=thorough):
-        chance = detector.chance(reading.z, trials, alignments)
-        if chance <= _WORST_CHANCE:
-            spans = detector.segments(summed, plan, reading, len(sound) / rate)
+    for summed, (key, plan), reading, alignments in _readings(heard, plans, thorough=thorough):
+        chance = detector.chance(reading.z, alignments)
+        if chance <= WORST_CHANCE:
             return MarkReading(
                 track="audio",
                 found=True,
                 payload=reading.payload,
                 p_false=chance,
                 key_id=key.id,
-                segments=spans,
+                segments=detector.segments(summed, plan, reading, len(sound) / rate),
                 geometry=_geometry(reading.bend),
             )
     return _nothing()
 
 
-_Try = tuple[tiles.Doubles, tuple[MarkKey, Pattern], detector.Reading, int, int]
+_Try = tuple[tiles.Doubles, tuple[MarkKey, Pattern], detector.Reading, int]
 
 
 def _readings(
     heard: list[tiles.Doubles], plans: list[tuple[MarkKey, Pattern]], *, thorough: bool
 ) -> Iterator[_Try]:
-    """Give each reading with the trials and alignments that the whole stage takes, the plain stage first."""
-    pairs = list(product(heard, plans))
-    trials, alignments = detector.TRIALS * len(pairs), detector.ALIGNMENTS * len(pairs)
-    for summed, plan in pairs:
-        if reading := detector.read(summed, plan[1]):
-            yield summed, plan, reading, trials, alignments
-    if not thorough:
+    """Give each reading with the alignments that its whole stage looks at, the plain stage first.
+
+    Bends are searched for in the first view alone: the mix, or the loudest channel where the mix is silent.
+    """
+    alignments = detector.ALIGNMENTS * len(heard) * len(plans)
+    for summed in heard:
+        found = detector.plain(summed)
+        for plan in plans:
+            if reading := detector.read(found, plan[1]):
+                yield summed, plan, reading, alignments
+    if not (thorough and heard):
         return
-    for summed, _ in pairs:
-        trials += detector.SEARCH_TRIALS * len(detector.excerpts(summed))
-        alignments += detector.alignments_searched(summed)
-    for summed, plan in pairs:
-        if reading := detector.search(summed, plan[1]):
-            yield summed, plan, reading, trials, alignments
+    alignments += search.alignments(heard[0]) * len(plans)
+    found = search.coarse(heard[0])
+    for plan in plans:
+        if reading := search.search(heard[0], found, plan[1]):
+            yield heard[0], plan, reading, alignments
 
 
 def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Sound:
@@ -115,12 +116,12 @@ def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Soun
 def _shown(marked: Sound, rate: int, plan: Pattern, payload: int) -> list[float]:
     """Read the mark back in every view and give the deviations of its code word, 0 where it is not readable."""
     views = wave.views(wave.at_working_rate(marked, rate))
-    readings = [detector.read(tiles.integral(tiles.spectra(view)), plan) for view in views]
-    return [one.strength if one and one.payload == payload else 0.0 for one in readings]
+    readings = [detector.read(detector.plain(tiles.integral(tiles.spectra(view))), plan) for view in views]
+    return [one.z if one and one.payload == payload else 0.0 for one in readings]
 
 
-def _geometry(bend: detector.Bend) -> dict[str, float] | None:
-    if bend == detector.Bend():
+def _geometry(bend: Bend) -> dict[str, float] | None:
+    if bend == Bend():
         return None
     speed = bend.pitch
     return {"stretch": round(bend.stretch * bend.pitch, 5), "speed": round(speed, 5)}

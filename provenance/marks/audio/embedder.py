@@ -1,7 +1,8 @@
 """Informed embedding: turn tiles up and down through the detector's own eyes until every code bit has its margin.
 
 The detector is nearly linear in the levels of the tiles, so its gradient is known in closed form: the slope of
-each tile's feature, filtered once more by the (self-adjoint) removal of surroundings. A few steps of Adam
+each tile's feature, filtered once more by the (self-adjoint) removal of surroundings, and traced back through
+the noise or room that is imagined. A few steps of Adam
 (Kingma and Ba, 2015) on that gradient suffice; no automatic differentiation is needed.
 """
 
@@ -12,18 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from provenance.marks.audio import pattern, tiles
+from provenance.marks.audio import masking, pattern, tiles
+from provenance.marks.audio.hearing import IMAGINED
 from provenance.marks.audio.tiles import Floats, Spectra
 
 _STEPS = 10
 _RATE = 0.35  # of the tile's bound per step
 _FADING = 0.6, 0.8  # Adam's two memories, short because the steps are few
-_MARGIN = 1.5  # deviations of a coded bit, per period
-_PILOT_MARGIN = 2.0
-_FLOORS = (0.0, 0.003)  # as it is, and under white noise 25 dB down
+_MARGIN = 2.2  # deviations of a coded bit, per period
+_PILOT_MARGIN = 2.6
 _THRIFT = 0.02
-_BOUND_DB = (0.9, 2.0)
-_BOUND_SHARE = 0.7  # of the tile's own unrest: what fluctuates masks fluctuation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +45,13 @@ class _Goal:
 def gains(views: list[Floats], plan: pattern.Pattern, payload: int, strength: float = 1.0) -> Floats:
     """Give the gain in dB of every tile, (tiles, BANDS), for views (n,) at RATE of one sound.
 
-    `strength` scales the bounds on the gains (+-0.9 to +-2 dB at 1).
+    `strength` scales the bounds that masking sets.
     """
     frames = [_whole_tiles(tiles.spectra(view)) for view in views]
     goal = _goal(len(frames[0]) // tiles.FRAMES, plan, payload)
-    bound = np.mean([_bound(spectra) for spectra in frames], axis=0) * strength
+    bound = strength * np.mean(
+        [masking.bounds(view, _energy(own)) for view, own in zip(views, frames, strict=True)], axis=0
+    )
     gain = np.zeros_like(goal.signs)
     first, second = np.zeros_like(gain), np.zeros_like(gain)
     for step in range(1, _STEPS + 1):
@@ -90,27 +91,27 @@ def _whole_tiles(frames: Spectra) -> Spectra:
     return np.pad(frames, ((0, -len(frames) % tiles.FRAMES), (0, 0)))
 
 
-def _bound(frames: Spectra) -> Floats:
-    """Give the largest gain of every tile in dB: more where the sound itself fluctuates."""
-    _, level = tiles.levels(tiles.energies(tiles.integral(frames)))
-    return np.asarray(np.clip(_BOUND_SHARE * tiles.unrest(tiles.detail(level)), *_BOUND_DB), np.float32)
-
-
 def _heard(view: Floats, frames: Spectra, gain: Floats) -> tiles.Doubles:
     """Give the tile energies that the detector will see under these gains."""
     marked = view + tiles.waveform(residual(frames, gain), len(view))
-    return tiles.energies(tiles.integral(_whole_tiles(tiles.spectra(marked))))
+    return _energy(_whole_tiles(tiles.spectra(marked)))
+
+
+def _energy(frames: Spectra) -> tiles.Doubles:
+    return tiles.energies(tiles.integral(frames))
 
 
 def _slope(energy: tiles.Doubles, goal: _Goal) -> Floats:
-    """Give the gradient, by the gains, of what the groups still lack."""
-    total = np.zeros_like(goal.signs)
+    """Give the gradient, by the gains, of what the groups still lack in any hearing."""
+    total = np.zeros(goal.signs.shape)
     wanted = np.where(np.arange(goal.count) % pattern.GROUPS < pattern.FIRST_PILOT, _MARGIN, _PILOT_MARGIN)
-    for floor in _FLOORS:
-        feature, slope = tiles.features(energy, floor)
+    for hearing in IMAGINED:
+        heard = hearing.heard(energy)
+        feature, slope = tiles.features(heard)
         margin, scale = goal.margins(feature)
         lack = np.maximum(wanted - margin, 0) * scale
-        total += tiles.detail(
+        by_level = tiles.detail(
             (slope * goal.signs * lack[goal.groups].reshape(slope.shape)).astype(np.float32)
         )
-    return total
+        total += hearing.traced(by_level / (heard + 1e-30)) * energy
+    return np.asarray(total, np.float32)

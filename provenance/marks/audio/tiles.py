@@ -34,6 +34,8 @@ _CALM_DB = 0.7  # a tile is never believed to be calmer than codecs leave it
 _KNEE = 1.6  # in local deviations: where one loud surprise stops counting more
 _LEAKAGE = 0.003  # of the surroundings: what a window and a codec spill into an empty tile
 _FAINT = 1e-6  # of the mean tile: what every codec throws away
+_QUIET_SHARE = 0.05  # of the tiles of a band: they show its steady noise
+_STEADY = 3.0  # the noise over what its quietest tiles show
 
 
 def spectra(mono: Floats) -> Spectra:
@@ -95,24 +97,38 @@ def unrest(plane: Floats) -> Floats:
     return np.asarray(np.sqrt(np.maximum(mean, 0)), np.float32)
 
 
-def levels(energy: Doubles, floor: float = 0.0) -> tuple[Floats, Floats]:
-    """Give energies relative to their mean, with a noise `floor` (relative to the mean) added, and in dB."""
-    relative = (energy / (energy.mean() + 1e-30) + floor).astype(np.float32)
+def levels(energy: Doubles) -> tuple[Floats, Floats]:
+    """Give energies relative to their mean, and in dB."""
+    relative = (energy / (energy.mean() + 1e-30)).astype(np.float32)
     return relative, np.asarray(10 * np.log10(relative + 1e-8), np.float32)
 
 
-def features(energy: Doubles, floor: float = 0.0) -> tuple[Floats, Floats]:
+def features(energy: Doubles) -> tuple[Floats, Floats]:
     """Give what the detector correlates, within -1..1, and its slope against the level of the tile in dB.
 
-    Each tile's detail is measured in local deviations, bent softly, and weighted by how far the tile
-    stands above what its neighbours and a codec would spill into it.
+    Each tile's detail is measured in local deviations, bent softly, and weighted by how much of the tile can be
+    the sound itself.
     """
-    relative, level = levels(energy, floor)
-    around = ndimage.uniform_filter(relative, (3, 5), mode="nearest")
-    trust = relative / (relative + _LEAKAGE * around + _FAINT)
+    relative, level = levels(energy)
+    trust = _trust(relative)
     deviations = detail(level)
     scale = _KNEE * np.sqrt(unrest(deviations) ** 2 + _CALM_DB**2)
     bent = np.tanh(deviations / scale)
-    own = np.clip(1 - floor / (relative + 1e-8), 0, 1)
-    slope = (1 - bent * bent) / scale * trust * own
+    slope = (1 - bent * bent) / scale * trust
     return np.asarray(bent * trust, np.float32), np.asarray(slope, np.float32)
+
+
+def _trust(relative: Floats) -> Floats:
+    """Say which share of a tile is not what its neighbours and a codec spill into it, nor steady noise.
+
+    The steady noise of a band is taken from its quietest tiles, as minimum statistics do (Martin 2001): what a
+    gain does to the level of a tile shrinks with the share of noise in it, so its weight must.
+    """
+    around = ndimage.uniform_filter(relative, (3, 5), mode="nearest")
+    quiet = min(int(_QUIET_SHARE * len(relative)), len(relative) - 1)
+    steady = np.partition(relative, quiet, axis=0)[quiet] if len(relative) else 0
+    noise = _STEADY * steady
+    return np.asarray(
+        relative / (relative + _LEAKAGE * around + _FAINT) * relative / (relative + noise + _FAINT),
+        np.float32,
+    )

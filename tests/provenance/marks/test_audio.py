@@ -161,7 +161,7 @@ def test_payload_survives_another_rate(rate: int, marked: dict[str, Sound]) -> N
     assert payload_in(sound, rate) == PAYLOAD
 
 
-@pytest.mark.parametrize("ratio", [0.955, 1.04])
+@pytest.mark.parametrize("ratio", [0.91, 1.1])
 def test_thorough_search_follows_a_change_of_speed(ratio: float, marked: dict[str, Sound]) -> None:
     old = marked["wind"][:, 0]
     places = np.arange(int(len(old) / ratio)) * ratio
@@ -210,7 +210,7 @@ def test_silence_stays_silent_and_peaks_stay_in_scale() -> None:
 def test_mark_stays_under_the_sound() -> None:
     sound = wind()
     residual = embed(sound, RATE, KEY, PAYLOAD) - sound
-    assert 15 < 10 * np.log10(np.square(sound).sum() / np.square(residual).sum()) < 40
+    assert 12 < 10 * np.log10(np.square(sound).sum() / np.square(residual).sum()) < 40
     _, _, before = signal.stft(sound[:, 0], RATE, nperseg=2400)
     _, _, change = signal.stft(residual[:, 0], RATE, nperseg=2400)
     audible = np.abs(before) > 1e-3 * np.abs(before).max()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 VIDEO_ALG = "org.greenlight.video.1"
-AUDIO_ALG = "org.greenlight.audio.1"
+AUDIO_ALG = "org.greenlight.audio.2"
 SPECIFICATION = "2.4"
 
 Source = Literal["created", "composite"]

@@ -43,7 +43,7 @@ OURS = Record(
     audio_print=HEARD,
 )
 OTHER = replace(OURS, id="rec_b", payload=0xB, manifest_label="urn:c2pa:b")
-BOUND = (("org.greenlight.video.1", 0xA), ("org.greenlight.audio.1", 0xA))
+BOUND = (("org.greenlight.video.1", 0xA), ("org.greenlight.audio.2", 0xA))
 TRUSTED = ManifestReading(state="trusted", label="urn:c2pa:a", issuer="us", soft_bindings=BOUND)
 NONE = ManifestReading(state="none")
 FORGED = replace(TRUSTED, state="untrusted", issuer="them", failures=("signingCredential.untrusted",))
@@ -158,7 +158,7 @@ TABLE: list[tuple[str, Readings, Verdict]] = [
     ("sound swapped for an unknown id", readings(NONE, heard=sound(0xC)), "conflict"),
     ("two unknown ids", readings(NONE, picture(0xC), sound(0xD), log=None), "conflict"),
     ("manifest of another clip", readings(seen=picture(0xB), heard=sound(0xB)), "conflict"),
-    ("bound to another id", readings(replace(TRUSTED, soft_bindings=(BOUND[0], ("org.greenlight.audio.1", 0xB)))), "conflict"),
+    ("bound to another id", readings(replace(TRUSTED, soft_bindings=(BOUND[0], ("org.greenlight.audio.2", 0xB)))), "conflict"),
     ("bound to nonsense", readings(replace(TRUSTED, soft_bindings=(("org.greenlight.video.1", None),))), "conflict"),
     ("marks of an unknown id under our manifest", readings(seen=picture(0xC), heard=sound(0xC)), "conflict"),
     ("our mark under a stranger's manifest", readings(FOREIGN), "conflict"),

@@ -32,7 +32,13 @@ def perceive(path: Path, mark_keys: Sequence[MarkKey], limits: MediaLimits = UNT
     try:
         return _still(path, mark_keys, limits) if is_still(path) else _clip(path, mark_keys, limits)
     except BadMedia as error:
-        return Perception(media=_is_ours_to_decode(path), trouble=error.message, seconds=None)
+        return _unread(path, error.message)
+    except MemoryError:
+        return _unread(path, "The file asks for more memory than it may have.")
+
+
+def _unread(path: Path, trouble: str) -> Perception:
+    return Perception(media=_is_ours_to_decode(path), trouble=trouble, seconds=None)
 
 
 def _is_ours_to_decode(path: Path) -> bool:

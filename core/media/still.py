@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import struct
 from pathlib import Path
 
@@ -22,6 +24,18 @@ _BROKEN = (
 )
 
 
+class _Bounded(io.BufferedReader):
+    """A file of which never more is asked for than it has: reading makes room first, for whatever a length says."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._bytes = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read `size` bytes or what is left of them; all that is left without a size."""
+        return super().read(-1 if size is None else min(size, self._bytes))
+
+
 def is_still(path: Path) -> bool:
     """Tell by its first bytes whether a file is a PNG or JPEG picture."""
     with path.open("rb") as file:
@@ -34,7 +48,10 @@ def still(path: Path, *, max_pixels: int) -> Luma:
     One library reads the size and decodes: two of them may take different sizes from a file with two headers.
     """
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as picture:  # decodes nothing yet
+        with (
+            _Bounded(path) as file,
+            Image.open(file, formats=("PNG", "JPEG")) as picture,
+        ):  # decodes nothing yet
             width, height = picture.size
             if width * height > max_pixels:
                 raise BadMedia(f"The picture has {width}x{height} pixels; at most {max_pixels} are accepted.")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 import zlib
 from contextlib import suppress
 from pathlib import Path
@@ -42,6 +43,22 @@ def test_a_picture_that_says_it_is_huge_is_refused_before_it_is_decoded(tmp_path
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(b"")))
     with pytest.raises(BadMedia):
         still(path, max_pixels=3840 * 2160)
+
+
+def test_a_length_in_a_picture_does_not_decide_how_much_memory_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    cv2.imwrite(str(path), PICTURE)
+    content = bytearray(path.read_bytes())
+    at = content.index(b"IDAT") - 4
+    content[at : at + 4] = struct.pack(">I", 0xFFFFFFFF)
+    path.write_bytes(content)
+    tracemalloc.start()
+    try:
+        with suppress(BadMedia):
+            still(path, max_pixels=1200)
+        assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    finally:
+        tracemalloc.stop()
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)

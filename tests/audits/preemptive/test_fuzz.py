@@ -35,7 +35,7 @@ def faulty(task: Task) -> Tally:
 
 def test_a_reader_that_dies_or_hangs_is_counted(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The control: the suite can fail."""
-    monkeypatch.setattr(fuzz, "_SLOW_SECONDS", 1.0)
+    monkeypatch.setattr(fuzz, "_HANGING_SECONDS", 1.0)
     monkeypatch.setattr(fuzz, "_BATCH", 4)
     kept: list[int] = []
     monkeypatch.setattr(fuzz, "_keep", lambda task: kept.append(task.first))

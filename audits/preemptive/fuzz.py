@@ -108,15 +108,16 @@ def fuzz(seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
         _bounded("peak memory of a reader, MiB", *tally.peak_mib, _MOST_MIB),
         _bounded("slowest file, s of CPU", *tally.slowest, _SLOW_SECONDS),
         _bounded("slowest file, s on the wall", *tally.longest, _HANGING_SECONDS),
+        *(_told_apart("verdict", name, files) for name, files in sorted(tally.verdicts.items())),
         *(
-            {"verdict": name, "files": files, "passed": True}
-            for name, files in sorted(tally.verdicts.items())
-        ),
-        *(
-            {"error": name, "files": files, "file": tally.first[name], "passed": False}
+            {**_told_apart("error", name, files), "file": tally.first[name]}
             for name, files in sorted(tally.errors.items())
         ),
     )
+
+
+def _told_apart(kind: str, name: str, files: int) -> Row:
+    return {kind: name, "files": files, "passed": kind == "verdict"}
 
 
 def _bounded(case: str, measured: float, number: int, limit: float) -> Row:

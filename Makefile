@@ -61,7 +61,11 @@ bench-binding: models ## What it costs to find a clip among many, and how far fi
 	$(RUN)python -m pipeline.bench_binding
 	$(RUN)python -m pipeline.bench_prints $(CLIPS)
 
+bench-recovery: models ## Whether stripped and re-encoded clips are found again; CLIPS=FOLDER adds filmed ones
+	$(RUN)python -m pipeline.bench_clips var/recovery $(CLIPS)
+	$(RUN)greenlight audit run recovery --data var/recovery
+
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding clean
+.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery clean

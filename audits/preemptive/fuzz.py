@@ -189,6 +189,7 @@ def read(task: Task) -> Tally:
         kind = dice.randrange(len(seeds))
         path = task.folder / f"{os.getpid()}.bin"
         path.write_bytes(mutated(dice, seeds[kind], anatomies[kind], seeds, task.lure))
+        _forget_peak()
         start, before = time.perf_counter(), time.process_time()
         try:
             keys = () if number % _ASK_MARKS else (_KEY,)
@@ -202,13 +203,17 @@ def read(task: Task) -> Tally:
             tally.first.setdefault(what, number)
         tally.slowest = max(tally.slowest, (time.process_time() - before, number))
         tally.longest = max(tally.longest, (time.perf_counter() - start, number))
-        peak = _peak_mib()
-        tally.peak_mib = tally.peak_mib if peak == tally.peak_mib[0] else (peak, number)
+        tally.peak_mib = max(tally.peak_mib, (_peak_mib(), number))
     return tally
 
 
+def _forget_peak() -> None:
+    """Begin to measure the peak memory anew, so that it is that of one file (Linux, proc(5))."""
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+
+
 def _peak_mib() -> int:
-    """Read the most memory this process ever held; `getrusage` would tell the parent's, when that was more."""
+    """Read the most memory this process has held; `getrusage` would tell the parent's, when that was more."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.partition("VmHWM:")[2].split()[0]) >> 10
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,6 +17,8 @@ from core.errors import BadMedia
 from core.media.clip import AudioTrack, Clip, VideoTrack
 
 MIB = 1 << 20
+_LARGEST_BLOCK = 256 * MIB
+"""The largest picture that is accepted takes 64 MiB in the widest format."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,10 +76,24 @@ def after_tag(file: BinaryIO, head: bytes) -> bytes:
     return file.read(4096).lstrip(b"\0")  # some writers pad behind the tag
 
 
+@cache
+def blocks_are_bounded() -> bool:
+    """Keep FFmpeg from making room, and filling it, for whatever length a file claims; False where it cannot be told.
+
+    A sound file of 20 kB with a chunk that says it has 1.9 GB takes 2 GiB of memory otherwise. PyAV does not
+    offer `av_max_alloc` (libavutil, mem.h), so it is called in the library that comes with its wheel.
+    """
+    for library in (Path(av.__file__).parents[1] / "av.libs").glob("libavutil*"):
+        ctypes.CDLL(str(library)).av_max_alloc(ctypes.c_size_t(_LARGEST_BLOCK))
+        return True
+    return False
+
+
 @contextmanager
 def opened(path: Path) -> Iterator[Any]:
     """Open a media file with its own demuxer only; every error of the library becomes `BadMedia`."""
     name = demuxer(path)
+    blocks_are_bounded()
     try:
         with av.open(str(path), format=name, options={"protocol_whitelist": "file"}) as container:
             yield container

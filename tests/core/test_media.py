@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import struct
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.errors import BadMedia
-from core.media.probe import MediaLimits, probe
+from core.media.export import export
+from core.media.probe import MediaLimits, blocks_are_bounded, probe
 from core.media.read import frames, sound, whole_sound
 from core.media.write import Delivery, Mezzanine
 
@@ -132,3 +135,22 @@ def test_a_truncated_clip_is_refused_or_shorter(mezzanine: Path, tmp_path: Path)
     except BadMedia:
         return
     assert clip.video is None or clip.video.frames < 12
+
+
+def test_a_length_in_a_file_does_not_decide_how_much_memory_is_taken(tmp_path: Path) -> None:
+    """The chunk says it has 1.9 GB, and FFmpeg would make room for them and fill it."""
+    assert blocks_are_bounded()
+    path = tmp_path / "tone.wav"
+    export(path, np.zeros((1600, 1), np.float32), 16_000)
+    content = path.read_bytes()
+    chunk = b"LIST" + struct.pack("<I", 0x70000000) + b"INFOIART" + struct.pack("<I", 0x6FFF0000)
+    path.write_bytes(content[:36] + chunk + content[36:])
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    before = _peak_kib()
+    with suppress(BadMedia):
+        probe(path)
+    assert _peak_kib() - before < 100 << 10
+
+
+def _peak_kib() -> int:
+    return int(Path("/proc/self/status").read_text(encoding="ascii").partition("VmHWM:")[2].split()[0])

@@ -19,6 +19,8 @@ DEPARTURE_SECONDS = 1.5
 """Content that differs from ours for so long was exchanged; for less it may have been badly copied."""
 _A_PART_SECONDS = 2.0
 """Content that agrees with ours for so long did not do so by chance."""
+_A_REST_SECONDS = 1.0
+"""Nor for so long, where the mark says the same: it is there where content agrees, and gone where it does not."""
 
 Kinship = Literal["same", "part", "other"]
 
@@ -166,7 +168,11 @@ class Readings:
     @property
     def kin(self) -> dict[Track, Kinship]:
         """How each track that could be compared relates to the record's."""
-        return {track: kinship(match, self.departures(track, match)) for track, match in self.matches}
+        marks = dict(self.marks)
+        return {
+            track: kinship(match, self.departures(track, match), marks.get(track))
+            for track, match in self.matches
+        }
 
     def departures(self, track: Track, match: Match) -> tuple[Span, ...]:
         """Give the spans of a track that are not ours; short ones are left out."""
@@ -176,11 +182,36 @@ class Readings:
         return departures(match, media.listened, self.audio_speech)
 
 
-def kinship(match: Match, departed: tuple[Span, ...]) -> Kinship:
+def kinship(match: Match, departed: tuple[Span, ...], mark: MarkReading | None = None) -> Kinship:
     """Say whether a track is that of our record: all of it, parts of it, or none."""
-    if not match.found and sum(span.end - span.start for span in match.spans) < _A_PART_SECONDS:
-        return "other"
-    return "part" if departed else "same"
+    agreed = _seconds(match.spans)
+    if match.found or agreed >= _A_PART_SECONDS:
+        return "part" if departed else "same"
+    rest = (
+        departed and agreed >= _A_REST_SECONDS and mark is not None and _bounds(mark, match.spans, departed)
+    )
+    return "part" if rest else "other"
+
+
+def _bounds(mark: MarkReading, agreed: tuple[Span, ...], departed: tuple[Span, ...]) -> bool:
+    """Tell whether a mark is where content agrees and not where it departs; a copied one is everywhere."""
+    return (
+        _marked_seconds(mark, agreed) > _seconds(agreed) / 2
+        and _marked_seconds(mark, departed) < _seconds(departed) / 2
+    )
+
+
+def _marked_seconds(mark: MarkReading, spans: tuple[Span, ...]) -> float:
+    return sum(
+        max(0.0, min(span.end, segment.end) - max(span.start, segment.start))
+        for span in spans
+        for segment in mark.segments
+        if segment.found
+    )
+
+
+def _seconds(spans: tuple[Span, ...]) -> float:
+    return sum(span.end - span.start for span in spans)
 
 
 def departures(match: Match, seconds: float, speech: Speech | None = None) -> tuple[Span, ...]:

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-_NESTED = {b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"udta"}
+_NESTED = {b"moov", b"trak", b"edts", b"mdia", b"minf", b"dinf", b"stbl", b"udta", b"meta", b"ilst"}
 _C2PA_BOX = bytes.fromhex("d8fec3d61b0e483c92975828877ec481")
 _ZEROS = re.compile(rb"\0{64,}")
 _SOS, _EOI = 0xDA, 0xD9
@@ -39,15 +39,21 @@ def _boxes(data: bytes, at: int = 0, end: int | None = None, path: str = "") -> 
         size, kind = struct.unpack(">I4s", data[at : at + 8])
         head, stop = at + 8, at + size
         name = path + kind.decode("latin-1")
-        if kind in _NESTED:
-            yield Part(f"{name} header", at, head)
-            yield from _boxes(data, head, stop, f"{name}/")
+        if kind in _NESTED or path.endswith("ilst/"):
+            inside = head + 4 if _is_full(data, kind, head) else head
+            yield Part(f"{name} header", at, inside)
+            yield from _boxes(data, inside, stop, f"{name}/")
         elif data[head : head + 16] == _C2PA_BOX:
             yield from _around_manifest(data, name, at, stop)
         else:
             yield Part(f"{name} header", at, head)
             yield Part(name, head, stop)
         at = stop
+
+
+def _is_full(data: bytes, kind: bytes, head: int) -> bool:
+    """Tell whether a `meta` box begins with version and flags, as in MP4, or with its first box, as in QuickTime."""
+    return kind == b"meta" and data[head + 4 : head + 8] != b"hdlr"
 
 
 def _chunks(data: bytes) -> Iterator[Part]:

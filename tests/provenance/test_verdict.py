@@ -386,3 +386,24 @@ def test_a_change_that_nothing_shows_is_called_so() -> None:
 )
 def test_kinship(match: Match, seconds: float, kin: str) -> None:
     assert kinship(match, departures(match, seconds)) == kin
+
+
+@pytest.mark.parametrize(
+    ("spans", "marked", "kin"),
+    [
+        ("0-0.75 4.75-5.75", "0-1 5-6", "part"),  # two thirds exchanged
+        ("0-0.75 4.75-5.75", "0-6", "other"),  # a mark that is everywhere was copied
+        ("0-0.75 4.75-5.75", "1-5", "other"),
+        ("0-0.75 4.75-5.75", "", "other"),
+        ("0-0.75", "0-1", "other"),  # so little may agree by chance
+        ("", "0-1", "other"),
+    ],
+)
+def test_a_rest_of_ours_is_told_by_mark_and_content_together(spans: str, marked: str, kin: str) -> None:
+    def times(text: str) -> list[tuple[float, ...]]:
+        return [tuple(map(float, one.split("-"))) for one in text.split()]
+
+    match = replace(ELSE, spans=tuple(Span(*pair) for pair in times(spans)))
+    mark = replace(picture(0xA), segments=tuple(Segment(*pair, found=True) for pair in times(marked)))
+    assert kinship(match, departures(match, 6.0), mark) == kin
+    assert kinship(match, departures(match, 6.0)) == "other"

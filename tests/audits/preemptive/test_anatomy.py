@@ -34,7 +34,17 @@ def test_every_byte_has_a_name(specimens: dict[str, Specimen], suffix: str) -> N
 @pytest.mark.parametrize(
     ("suffix", "names"),
     [
-        ("mp4", {"ftyp", "uuid header", "moov/trak/tkhd", "moov/trak/mdia/minf/stbl/stco", "mdat"}),
+        (
+            "mp4",
+            {
+                "ftyp",
+                "uuid header",
+                "moov/trak/tkhd",
+                "moov/udta/meta/ilst header",
+                "moov/trak/mdia/minf/stbl/stco",
+                "mdat",
+            },
+        ),
         ("wav", {"RIFF header", "fmt", "data", "C2PA header"}),
         ("mp3", {"ID3 header", "GEOB header", "MPEG frames"}),
         ("flac", {"ID3 header", "fLaC", "block 0", "FLAC frames"}),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -55,9 +56,11 @@ def _still(path: Path, keys: Sequence[MarkKey], limits: MediaLimits) -> Percepti
 
 def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits) -> Perception:
     clip = probe(path, limits)
-    decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
-    seen = _look(decoded, keys) if clip.video else (None, "")
-    heard = _listen(path, clip.audio, keys) if clip.audio else (None, "")
+    with ThreadPoolExecutor(1) as beside:  # decoders and transforms run without Python's lock
+        listening = beside.submit(_listen, path, clip.audio, keys) if clip.audio else None
+        decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
+        seen = _look(decoded, keys) if clip.video else (None, "")
+        heard = listening.result() if listening else (None, "")
     return Perception(
         media=True,
         trouble=None,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -89,11 +90,11 @@ def examine(
 
     Needs no database, returns a value that can be written as JSON, and never raises for what the file contains.
     """
-    return Examination(
-        digest=_digest(path),
-        manifest=read(path, roots_pem, tsa_roots_pem=tsa_roots_pem),
-        media=perceive(path, mark_keys, limits),
-    )
+    digest = _digest(path)
+    with ThreadPoolExecutor(1) as beside:  # the manifest's hashes are computed while the media are decoded
+        reading = beside.submit(read, path, roots_pem, tsa_roots_pem=tsa_roots_pem)
+        media = perceive(path, mark_keys, limits)
+        return Examination(digest=digest, manifest=reading.result(), media=media)
 
 
 def conclude(

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, description="embedded worker processes of `greenlight up`")
     engine: str = Field("sandbox", description="engine used when a request names none")
     policy_pack: Path | None = Field(None, description="policy pack; empty means the default pack")
-    likeness_tier: Literal["embedded", "standard"] = Field(
+    likeness_tier: Literal["embedded", "standard", "own"] = Field(
         "embedded", description="face models to screen with"
     )
     screen_seconds: float = Field(180.0, description="a detector that takes longer counts as hanging: held")

@@ -35,6 +35,14 @@ def frames(path: Path, want: Callable[[int], bool] | None = None) -> Iterator[Fr
             yield Frame(index, index / fps, _rgb(frame))
 
 
+def picture_sizes(path: Path) -> Iterator[int]:
+    """Tell the size in bytes of each coded picture, in order, without decoding; none for codecs that are not intra-only."""
+    with opened(path) as container:
+        if not container.streams.video or container.streams.video[0].codec_context.name not in _INTRA_ONLY:
+            return
+        yield from (packet.size for packet in container.demux(container.streams.video[0]) if packet.size)
+
+
 def greys(path: Path, *, per_second: float) -> Iterator[Grey]:
     """Decode the brightness of the picture track, about `per_second` frames or as many as there are.
 
@@ -79,6 +87,13 @@ def whole_sound(path: Path, *, rate: int | None = None, mono: bool = False) -> S
     """Decode the whole sound track, (n, channels) float32; a clip without sound gives (0, 1)."""
     blocks = list(sound(path, rate=rate, mono=mono))
     return np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
+
+
+def picture_size(path: Path) -> tuple[int, int]:
+    """Read width and height in pixels of a still picture without decoding it."""
+    with av.open(str(path)) as container:
+        context = container.streams.video[0].codec_context
+        return context.width, context.height
 
 
 def picture(path: Path) -> Picture:

@@ -1,96 +1,93 @@
-"""From a face in a picture to a vector that can be compared: alignment, quality, embedding."""
+"""From a face in a picture to a vector that can be compared."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from core import models
+from core.errors import ModelMissing
 from core.finding import Model
 from core.media.clip import Picture
-from safety.likeness import convert
-from safety.likeness.faces import Detector, Face, Points
-from safety.likeness.network import Network
+from safety.likeness.faces import Face
+from safety.likeness.geometry import SIDE, UPRIGHT, jittered, similarity, warp
+from safety.likeness.network import Network, Values
 
 Vectors = npt.NDArray[np.float32]
-"""Unit vectors, (n, 128) float32; the similarity of two faces is their dot product, -1..1."""
+"""Unit vectors, (n, d) float32; the similarity of two faces is their dot product, -1..1."""
 
-_SIDE = 150
-# Where dlib's chip (150 px, 25 % padding) puts the eyes; nose and mouth follow from common proportions.
-_CHIP = np.array(((47.7, 47.1), (100.3, 47.1), (74.0, 77.2), (52.2, 107.8), (95.8, 107.8)), np.float64)
-_AGAIN = 256
-_UPRIGHT = _CHIP * 0.8 + (_AGAIN - 0.8 * _SIDE) / 2
+Crops = tuple[tuple[float, float, float], ...]
 
-
-def similarity(points: Points, target: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Fit rotation, uniform scale and shift from `points` to `target`, (2, 3) (Umeyama 1991)."""
-    source = points.astype(np.float64)
-    a, b = source - source.mean(0), target - target.mean(0)
-    u, s, vt = np.linalg.svd(b.T @ a)
-    sign = np.array((1.0, np.sign(np.linalg.det(u @ vt))))
-    turn = (u * sign) @ vt * ((s * sign).sum() / max(float((a**2).sum()), 1e-9))
-    return np.column_stack((turn, target.mean(0) - turn @ source.mean(0)))
+_ARCFACE = np.array(
+    ((38.2946, 51.6963), (73.5318, 51.5014), (56.0252, 71.7366), (41.5493, 92.3655), (70.7299, 92.2041)),
+    np.float64,
+)
 
 
-def warp(picture: Picture, transform: npt.NDArray[np.float64], side: int) -> Picture:
-    """Resample the square that `transform` maps to `side` x `side` pixels; outside is grey."""
-    import cv2
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a recogniser wants to see: R'G'B' chips of `side` pixels with the landmarks at `target` (5, 2).
 
-    flags = cv2.INTER_LINEAR
-    return np.asarray(
-        cv2.warpAffine(picture, transform, (side, side), flags=flags, borderValue=(117,) * 3), np.uint8
-    )
+    Pixels 0-255 become (value - mean) / scale. `crops` are slightly different cuts, (scale, shift down in pixels,
+    roll in degrees), whose vectors are averaged with those of their mirror images. `width` is the vector's length.
+    """
+
+    side: int
+    target: npt.NDArray[np.float64]
+    width: int
+    mean: float = 0.0
+    scale: float = 1.0
+    crops: Crops = ((1.0, 0.0, 0.0),)
 
 
-def chip(picture: Picture, face: Face) -> Picture:
-    """Cut out a face as the recogniser sees it, (150, 150, 3)."""
-    return warp(picture, similarity(face.points, _CHIP), _SIDE)
-
-
-def refined(picture: Picture, face: Face, detector: Detector, *, passes: int = 2) -> Face:
-    """Find the landmarks again on the uprighted face, which restores recall on rolled heads."""
-    points = face.points
-    for _ in range(passes):
-        transform = similarity(points, _UPRIGHT)
-        found = detector.find(warp(picture, transform, _AGAIN), long_side=_AGAIN)
-        near = [f for f in found if np.abs(f.points.mean(0) - _UPRIGHT.mean(0)).max() < _AGAIN / 8]
-        if not near:
-            break
-        back = np.linalg.inv(np.vstack((transform, (0, 0, 1))))
-        points = (near[0].points @ back[:2, :2].T + back[:2, 2]).astype(np.float32)
-    return Face(face.box, face.score, points)
+DLIB = Form(SIDE, UPRIGHT, 128, crops=((1.0, -4.0, 0.0), (1.0, 0.0, -5.0), (1.0, 0.0, 5.0)))
+"""dlib's face ResNet: dnn_face_recognition_ex.cpp; the crops were chosen on LFW fold 1."""
+SFACE = Form(112, _ARCFACE, 128)
+"""Zhong et al. 2021, "SFace": opencv_zoo's file subtracts and scales by itself."""
+ARCFACE = Form(112, _ARCFACE, 512, mean=127.5, scale=127.5)
+"""Deng et al. 2019, "ArcFace": the alignment and the range of pixels that its descendants keep to."""
 
 
 class Recogniser:
-    """dlib's face ResNet on aligned chips."""
+    """A recognition network with the form that it wants faces in."""
 
-    def __init__(self, network: Network) -> None:
-        self._network = network
+    def __init__(self, network: Network, form: Form) -> None:
+        self._network, self._form = network, form
+        self._targets = [
+            target * form.side / SIDE for target in jittered(form.target * SIDE / form.side, form.crops)
+        ]
 
     @property
     def model(self) -> Model:
         """The network that was loaded."""
         return self._network.model
 
+    @property
+    def width(self) -> int:
+        """The length of a vector."""
+        return self._form.width
+
     def embed(self, picture: Picture, faces: list[Face]) -> Vectors:
-        """Embed faces with their mirror images: unit vectors (n, 128)."""
-        if not faces:
-            return np.zeros((0, 128), np.float32)
-        chips = np.stack([chip(picture, face) for face in faces])
-        both = np.concatenate((chips, chips[:, :, ::-1])).transpose(0, 3, 1, 2).astype(np.float32)
-        raw = self._network.run(both)["vector"]
-        return unit(raw[: len(faces)] + raw[len(faces) :])
+        """Embed faces with their mirror images: unit vectors (n, width)."""
+        rows = [self._one(picture, face) for face in faces]
+        return np.concatenate(rows) if rows else np.zeros((0, self.width), np.float32)
+
+    def _one(self, picture: Picture, face: Face) -> Vectors:
+        side = self._form.side
+        cuts = [warp(picture, similarity(face.points, target), side) for target in self._targets]
+        both = np.stack([*cuts, *(cut[:, ::-1] for cut in cuts)]).transpose(0, 3, 1, 2)
+        pixels = (both.astype(np.float32) - self._form.mean) / self._form.scale
+        return unit(self._checked(pixels).sum(0, keepdims=True))
+
+    def _checked(self, pixels: Values) -> Values:
+        raw = next(iter(self._network.run(pixels).values()))
+        if raw.shape != (len(pixels), self.width) or not np.isfinite(raw).all():
+            raise ModelMissing(f"{self.model.name} does not give vectors of {self.width} numbers")
+        return raw
 
 
 def unit(vectors: Vectors) -> Vectors:
     """Scale every row to length 1."""
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / np.maximum(lengths, 1e-9), np.float32)
-
-
-def load(models_dir: Path, *, threads: int) -> Recogniser:
-    """Load the recogniser; raises `ModelMissing` when its file is missing or altered."""
-    path, model = models.converted(models_dir, convert.RECOGNISER)
-    return Recogniser(Network(path, model, threads=threads))

@@ -1,7 +1,7 @@
-"""Follow faces through a clip and keep the best view of every stretch of a track as a vector.
+"""Follow faces through a clip and keep the best sightings of every track.
 
-A stretch ends after a second, and as soon as the face looks like another one: when somebody takes the
-place of somebody else, both are embedded.
+A track ends with a cut, when the face is lost, and as soon as it looks like another one: when somebody takes the
+place of somebody else, both have tracks. Of every four seconds of a track the best three sightings are kept.
 """
 
 from __future__ import annotations
@@ -17,60 +17,83 @@ from safety.likeness.faces import Face, overlap
 from safety.likeness.quality import Quality
 from safety.likeness.recogniser import Vectors
 
-_STRETCH = 1.0
+BEST = 3
+_STRETCH = 4.0
 _SAME_LOOK = 0.8
 _LOST = 0.8  # seconds; a face may be missed in two samples and still be the same track
 _LEAST_OVERLAP = 0.25
 _CUT = 32.0  # mean difference of thumbnails, of 255
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class View:
-    """The best frame of a stretch from `start` to `end` in seconds; `vector` is (1, 128)."""
-
-    start: float
-    end: float
-    frame: int
-    box: tuple[int, int, int, int]
-    quality: Quality
-    vector: Vectors
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sighting:
-    """A face in a frame that is still held; `look` is what `quality.look` makes of it."""
+    """A face in one frame: `box` in the frame, `face` in `part`, the copy of its surroundings.
 
-    frame: Frame
+    `look` is what `quality.look` makes of it.
+    """
+
+    frame: int
+    time: float
+    box: Box
+    part: Picture
     face: Face
     quality: Quality
     look: npt.NDArray[np.float32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A sighting as it is compared: `vector` is (1, d), `hidden` says that the face is partly covered."""
+
+    sighting: Sighting
+    quality: Quality
+    hidden: bool
+    vector: Vectors
+
+    @property
+    def lacking(self) -> str | None:
+        """Why a face that is seen so cannot be told from others, or None when it can."""
+        return self.quality.lacking or ("the face is partly hidden" if self.hidden else None)
+
+
 @dataclass(slots=True, eq=False)
 class Track:
-    """One face from `start` to `end` in seconds, with a view for each of its stretches.
-
-    `best` is the best sighting since `since`, `last` the latest; `best` becomes a view with the stretch.
-    """
+    """One face from `start` to `end` in seconds; `stretches` hold the best sightings of four seconds each."""
 
     start: float
     end: float
     box: tuple[float, float, float, float]
-    views: list[View] = field(default_factory=list)
-    best: Sighting | None = None
+    stretches: dict[int, list[Sighting]] = field(default_factory=dict)
     last: Sighting | None = None
-    since: float = 0.0
+
+    def keep(self, seen: Sighting) -> None:
+        """Keep a sighting if it is among the best three of its stretch."""
+        stretch = self.stretches.setdefault(int((seen.time - self.start) // _STRETCH), [])
+        stretch.append(seen)
+        stretch.sort(key=lambda one: -one.quality.grade)
+        del stretch[BEST:]
+
+    def chosen(self, most: int = BEST) -> list[Sighting]:
+        """Choose the best sighting of every stretch, and more of the best until there are `most`."""
+        first = [stretch[0] for stretch in self.stretches.values()]
+        rest = sorted(
+            (one for stretch in self.stretches.values() for one in stretch[1:]),
+            key=lambda one: -one.quality.grade,
+        )
+        return sorted(first + rest[: max(0, most - len(first))], key=lambda one: one.time)
 
 
 Sight = Callable[[Frame, Face], Sighting]
-Embed = Callable[[Picture, Face], Vectors]
+Again = Callable[[Sighting], npt.NDArray[np.float32]]
 
 
 class Tracks:
-    """All tracks of a clip; frames come in order and at most one per open track is held."""
+    """All tracks of a clip; frames come in order. Of a frame nothing but copies of faces is held."""
 
-    def __init__(self, sight: Sight, embed: Embed) -> None:
-        self._sight, self._embed = sight, embed
+    def __init__(self, sight: Sight, again: Again) -> None:
+        self._sight, self._again = sight, again
         self._open: list[Track] = []
         self._done: list[Track] = []
         self._thumbnail: Picture | None = None
@@ -82,40 +105,36 @@ class Tracks:
         self._close([track for track in self._open if frame.time - track.end > _LOST])
         free = list(self._open)
         for face in faces:
+            seen = self._sight(frame, face)
             track = max(free, key=lambda known: overlap(known.box, face.box), default=None)
             if track is None or overlap(track.box, face.box) < _LEAST_OVERLAP:
-                track = Track(frame.time, frame.time, face.box, since=frame.time)
-                self._open.append(track)
+                track = self._started(frame, face)
             else:
                 free.remove(track)
-            self._consider(track, self._sight(frame, face))
-            track.box, track.end = face.box, frame.time + lasts
+                if track.last is not None and self._differ(track.last, seen):
+                    self._close([track])
+                    track = self._started(frame, face)
+            track.keep(seen)
+            track.last, track.box, track.end = seen, face.box, frame.time + lasts
 
     def finish(self) -> list[Track]:
         """Close what is open and return all tracks, earliest first."""
         self._close(self._open)
         return sorted(self._done, key=lambda track: track.start)
 
-    def _consider(self, track: Track, seen: Sighting) -> None:
-        changed = track.last is not None and float(track.last.look @ seen.look) < _SAME_LOOK
-        if changed or seen.frame.time - track.since >= _STRETCH:
-            self._keep(track)
-            track.since = seen.frame.time
-        track.last = seen
-        if track.best is None or seen.quality.grade > track.best.quality.grade:
-            track.best = seen
+    def _differ(self, before: Sighting, now: Sighting) -> bool:
+        """Tell whether two sightings look like two people; landmarks that slipped get a second chance."""
+        if float(before.look @ now.look) >= _SAME_LOOK:
+            return False
+        return float(self._again(before) @ self._again(now)) < _SAME_LOOK
 
-    def _keep(self, track: Track) -> None:
-        best, track.best = track.best, None
-        if best is None:
-            return
-        vector = self._embed(best.frame.rgb, best.face)
-        box = _inside(best.face.box, best.frame.rgb)
-        track.views.append(View(track.since, track.end, best.frame.index, box, best.quality, vector))
+    def _started(self, frame: Frame, face: Face) -> Track:
+        track = Track(frame.time, frame.time, face.box)
+        self._open.append(track)
+        return track
 
     def _close(self, tracks: Sequence[Track]) -> None:
         for track in list(tracks):
-            self._keep(track)
             self._open.remove(track)
             self._done.append(track)
 
@@ -130,7 +149,7 @@ class Tracks:
         return float(np.abs(before.astype(np.int16) - self._thumbnail).mean()) > _CUT
 
 
-def _inside(box: tuple[float, float, float, float], picture: Picture) -> tuple[int, int, int, int]:
+def inside(box: tuple[float, float, float, float], picture: Picture) -> Box:
     """Round a box to whole pixels and cut off what lies outside of the picture."""
     height, width = picture.shape[:2]
     left, right = (round(min(max(side, 0), width)) for side in (box[0], box[0] + box[2]))

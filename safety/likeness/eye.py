@@ -1,0 +1,105 @@
+"""What can be seen in one frame: faces, their quality, and the vectors that they are compared by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from core.finding import Model
+from core.media.clip import Frame, Picture
+from safety.likeness import geometry, quality
+from safety.likeness.faces import Detector, Face, overlap, united
+from safety.likeness.recogniser import Recogniser
+from safety.likeness.sampling import look
+from safety.likeness.tracks import Sighting, Track, View, inside
+
+_COARSE, _FINE, _TURNED = 512, 1280, 352
+_SURE = 0.6
+_MOST_CONFIRMED = 24
+_HIDDEN = 0.7
+"""The detector's score on an uprighted face below which something covers it (measured: see the notes)."""
+_SAME_PLACE = 0.25
+
+
+class Eye:
+    """A detector and a recogniser at work on frames."""
+
+    def __init__(self, detector: Detector, recogniser: Recogniser) -> None:
+        self._detector, self._recogniser = detector, recogniser
+
+    @property
+    def models(self) -> tuple[Model, Model]:
+        """The networks that were loaded."""
+        return self._detector.model, self._recogniser.model
+
+    def find(
+        self, picture: Picture, number: int, time: float, finely: float | None
+    ) -> tuple[list[Face], bool]:
+        """Find all faces of sampled frame `number`; also say whether it was searched at full size.
+
+        `finely` is the time at which a frame was last searched so. One more search is of the picture turned.
+        """
+        how = look(number, time, finely)
+        found = self._detector.find(picture, long_side=_FINE if how.fine else _COARSE)
+        found += self._detector.find(picture, long_side=_TURNED, quarters=how.quarters)
+        return self._confirmed(picture, united(found)), how.fine
+
+    def still(self, picture: Picture) -> list[Face]:
+        """Find all faces of a picture that stands for itself: in every rotation."""
+        found = self._detector.find(picture, long_side=_FINE)
+        for quarters in (1, 2, 3):
+            found += self._detector.find(picture, long_side=_FINE, quarters=quarters)
+        return self._confirmed(picture, united(found))
+
+    def sight(self, frame: Frame, face: Face) -> Sighting:
+        """Copy a face out of a frame and measure it."""
+        part, there = geometry.cut(frame.rgb, face)
+        chip = geometry.chip(part, there)
+        measured = replace(quality.measured(there, chip), size=face.size)
+        box = inside(face.box, frame.rgb)
+        return Sighting(frame.index, frame.time, box, part, there, measured, quality.look(chip))
+
+    def look_again(self, seen: Sighting) -> npt.NDArray[np.float32]:
+        """Make the look of a sighting from landmarks that were found again on the uprighted face."""
+        refined = geometry.refined(seen.part, seen.face, self._detector, passes=2)
+        return quality.look(geometry.chip(seen.part, refined.face))
+
+    def view(self, seen: Sighting) -> View:
+        """Refine the landmarks of a sighting and embed it."""
+        refined = geometry.refined(seen.part, seen.face, self._detector)
+        chip = geometry.chip(seen.part, refined.face)
+        measured = replace(quality.measured(refined.face, chip), size=seen.quality.size)
+        vector = self._recogniser.embed(seen.part, [refined.face])
+        return View(seen, measured, refined.sure < _HIDDEN, vector)
+
+    def seen_again(self, frame: Frame, tracks: Mapping[int, Track]) -> Iterator[tuple[int, Sighting]]:
+        """Find the faces of some tracks in a further frame of the clip: (number of the track, sighting)."""
+        open_ = {
+            n: track for n, track in tracks.items() if track.start - 0.5 <= frame.time <= track.end + 0.5
+        }
+        if not open_:
+            return
+        faces = self._detector.find(frame.rgb, long_side=_FINE)
+        for number, track in open_.items():
+            near = min(
+                (seen for stretch in track.stretches.values() for seen in stretch),
+                key=lambda seen: abs(seen.time - frame.time),
+            )
+            face = max(faces, key=lambda one: overlap(one.box, near.box), default=None)
+            if face is not None and overlap(face.box, near.box) > _SAME_PLACE:
+                seen = self.sight(frame, face)
+                if float(seen.look @ near.look) > 0.5:
+                    yield number, seen
+
+    def _confirmed(self, picture: Picture, faces: list[Face]) -> list[Face]:
+        """Keep what the detector is sure of, and what it is sure of when it looks at it enlarged."""
+        sure = [face for face in faces if face.score >= _SURE]
+        doubtful = [face for face in faces if face.score < _SURE][:_MOST_CONFIRMED]
+        for face in doubtful:
+            part, there = geometry.cut(picture, face)
+            if geometry.refined(part, there, self._detector, passes=1).sure >= _SURE:
+                sure.append(face)
+        return sure

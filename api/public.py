@@ -110,6 +110,9 @@ def _measured(tools: Tools) -> CollectorRegistry:
         registry=registry,
     )
     unstamped = Gauge("greenlight_unstamped_clips", "Signed clips without a time stamp", registry=registry)
+    tries = Gauge(
+        "greenlight_unstamped_tries", "Failed attempts to stamp those clips later", registry=registry
+    )
     now_ms = milliseconds(tools.clock.now())
     with tools.store.reading() as session:
         counted = dict(session.exec(select(Job.state, func.count()).group_by(Job.state)).all())
@@ -123,6 +126,8 @@ def _measured(tools: Tools) -> CollectorRegistry:
         events.set(session.exec(select(func.count()).select_from(AuditEvent)).one())
         for key in session.exec(select(GateKey).where(col(GateKey.expires_ms).is_not(None))):
             expires.labels(key.id[:16], key.state).set(((key.expires_ms or 0) - now_ms) / 1000)
-        unstamped.set(session.exec(select(func.count()).select_from(Unstamped)).one())
+        waiting = select(func.count(), func.coalesce(func.sum(Unstamped.tries), 0)).select_from(Unstamped)
+        for gauge, value in zip((unstamped, tries), session.exec(waiting).one(), strict=True):
+            gauge.set(value)
         size.set(session.exec(select(func.max(LogCheckpoint.size))).one() or 0)
     return registry

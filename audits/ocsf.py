@@ -45,6 +45,7 @@ _MEANING: Mapping[Tag, _As] = {
     Tag.CLIP_CLEARED: _As(_API, _UPDATE),
     Tag.CLIP_MARKED: _As(_API, _UPDATE),
     Tag.CLIP_SIGNED: _As(_API, _UPDATE),
+    Tag.CLIP_UNSIGNED: _As(_API, _UPDATE, severity=3),
     Tag.CLIP_RECORDED: _As(_API, _UPDATE),
     Tag.CLIP_RELEASED: _As(_API, _UPDATE),
     Tag.CLIP_REJECTED: _As(_API, _UPDATE, severity=2, status=_FAILURE),

@@ -52,6 +52,7 @@ class Tag(StrEnum):
     CLIP_CLEARED = "clip:cleared"
     CLIP_MARKED = "clip:marked"
     CLIP_SIGNED = "clip:signed"
+    CLIP_UNSIGNED = "clip:unsigned"
     CLIP_RECORDED = "clip:recorded"
     CLIP_RELEASED = "clip:released"
     CLIP_STAMPED = "clip:stamped"
@@ -173,7 +174,14 @@ _FACTS: Mapping[Tag, Told] = {
         {"file": DIGEST, "video": FLAG, "audio": FLAG, "labels?": Many(_LABEL)},
     ),
     Tag.CLIP_SIGNED: Told(
-        "The C2PA manifest was embedded.", _CLIP, {"file": DIGEST, "manifest": ID, "store": DIGEST}
+        "The C2PA manifest was embedded, signed with this key.",
+        _CLIP,
+        {"file": DIGEST, "manifest": ID, "store": DIGEST, "signer?": ID},
+    ),
+    Tag.CLIP_UNSIGNED: Told(
+        "The key was revoked before the clip was recorded: it is signed again with the one in use.",
+        _CLIP,
+        {"manifest": ID, "signer": ID},
     ),
     Tag.CLIP_RECORDED: Told(
         "The commit point of a release.",
@@ -199,7 +207,7 @@ _FACTS: Mapping[Tag, Told] = {
     Tag.CLIP_STAMPED: Told(
         "A released file got its time stamp later, by an update of the manifest `before`.",
         _CLIP,
-        {"file": DIGEST, "manifest": ID, "store": DIGEST, "before": ID},
+        {"file": DIGEST, "manifest": ID, "store": DIGEST, "before": ID, "signer?": ID},
     ),
     Tag.CLIP_CANCELLED: Told("The request was stopped.", _CLIP, {"state": WORD}),
     Tag.CLIP_FAILED: Told(

@@ -33,7 +33,7 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     S.HELD: frozenset({S.RECEIVED, S.GENERATED, S.ADMITTED, S.CLEARED, S.REJECTED, S.CANCELLED}),
     S.CLEARED: frozenset({S.MARKED, S.FAILED, S.CANCELLED, S.HELD}),
     S.MARKED: frozenset({S.SIGNED, S.FAILED, S.CANCELLED, S.HELD}),
-    S.SIGNED: frozenset({S.RECORDED, S.FAILED, S.HELD}),
+    S.SIGNED: frozenset({S.RECORDED, S.FAILED, S.HELD, S.MARKED}),
     S.RECORDED: frozenset({S.RELEASED, S.FAILED}),
     S.RELEASED: frozenset({S.WITHDRAWN}),
     S.REFUSED: frozenset({S.HELD}),
@@ -43,7 +43,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     S.WITHDRAWN: frozenset(),
 }
 """ADMITTED to SIGNED go back to HELD when a consent they rest on is revoked. HELD goes back to RECEIVED or
-GENERATED when a person asks for the check to be made again, say after a detector was mended. REFUSED and
+GENERATED when a person asks for the check to be made again, say after a detector was mended. SIGNED goes back to MARKED when its key
+was revoked. REFUSED and
 REJECTED go to HELD once, by an appeal of whoever asked."""
 
 RUNNABLE = frozenset({S.RECEIVED, S.ADMITTED, S.GENERATED, S.CLEARED, S.MARKED, S.SIGNED, S.RECORDED})

@@ -95,6 +95,12 @@ class Keyring:
             row = session.exec(ours).first() if name else None
         return None if row is None else Standing(key=row.id, revoked_ms=row.revoked_ms)
 
+    def is_revoked(self, signer: str) -> bool:
+        """Tell whether a claim signer, named by the SHA-256 of its certificate, was revoked."""
+        with self._store.reading() as session:
+            row = session.get(GateKey, signer)
+        return row is not None and row.revoked_ms is not None
+
     def doubles(self) -> dict[str, str]:
         """Say so when what signs is the development CA."""
         row = self._first_active("claim")

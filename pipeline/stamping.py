@@ -137,7 +137,7 @@ def _tell(tools: Tools, before: Job, digest: str, stamped: SignedManifest) -> No
             "manifest": stamped.label,
             "store": store,
             "before": str(before.manifest_label),
-        }
+        } | ({"signer": stamped.signer} if stamped.signer else {})
         event = Event(tag=Tag.CLIP_STAMPED, actor="system", partner=job.partner, job=job.id, facts=facts)
         record(session, event, tools.clock)
         session.commit()

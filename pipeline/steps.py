@@ -186,19 +186,31 @@ def sign(job: Job, tools: Tools, tick: Tick) -> Done:
         digest = file_sha256(target)
         name = tools.blobs.put("private", _blob(job, f"signed{source.suffix}"), target)
     store = hashlib.sha256(signed.bytes).hexdigest()
+    by = {"signer": signed.signer} if signed.signer else {}
     return Done(
         to=State.SIGNED,
         values={"signed": name, "manifest_label": signed.label},
-        got={"signed_sha256": digest, "store_sha256": store, "time_stamped": signed.stamped},
+        got={"signed_sha256": digest, "store_sha256": store, "time_stamped": signed.stamped, **by},
         unstamped=not signed.stamped,
-        events=((Tag.CLIP_SIGNED, {"file": digest, "manifest": signed.label, "store": store}),),
+        events=((Tag.CLIP_SIGNED, {"file": digest, "manifest": signed.label, "store": store, **by}),),
         manifest=(signed.label, signed.bytes),
     )
 
 
 def record(job: Job, tools: Tools, tick: Tick) -> Done:
-    """Write the log entry with the digests: the commit point of the release."""
+    """Write the log entry with the digests: the commit point of the release.
+
+    What was signed with a key that was revoked since goes back to be signed again: once recorded it could not.
+    """
     tick(0.0)
+    signer = job.got.get("signer")
+    if signer and tools.ring.is_revoked(signer):
+        facts = {"manifest": str(job.manifest_label), "signer": signer}
+        return Done(
+            to=State.MARKED,
+            values={"signed": None, "manifest_label": None},
+            events=((Tag.CLIP_UNSIGNED, facts),),
+        )
     digest = file_sha256(tools.blobs.path("private", str(job.signed)))
     facts = {
         "file": digest,

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from core.clock import Clock
 from core.errors import KeyMissing
-from provenance.keys._certificates import Certificates, Credential
+from provenance.keys._certificates import Certificates, Credential, certificates_of
 from provenance.keys._custody import Sign, open_signer
 from provenance.keys._development import dev_credential
 from provenance.keys._profile import departures
@@ -35,6 +35,11 @@ class SigningKeys:
     chain_pem: str
     sign: Callable[[bytes], bytes] = field(repr=False)
     claim_roots_pem: str
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the leaf, in hex: the name of the key in log and database."""
+        return certificates_of(self.chain_pem, self.claim_roots_pem).fingerprint
 
 
 def open_keys(credential: Credential, clock: Clock) -> SigningKeys:

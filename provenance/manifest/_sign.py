@@ -30,12 +30,13 @@ _LARGE_BYTES = 512 << 20
 class SignedManifest:
     """The manifest store that was embedded: `label` names the active manifest, `bytes` is the JUMBF.
 
-    `stamped` says whether it carries a time stamp.
+    `stamped` says whether it carries a time stamp, `signer` names the key by the SHA-256 of its certificate.
     """
 
     label: str
     bytes: bytes
     stamped: bool = False
+    signer: str | None = None
 
 
 @dataclass(slots=True)
@@ -95,7 +96,7 @@ def sign(
         manifest, stamped = _signed(work, claim, kind, authority)
         store = _store(manifest)
         _check_history(src, claim.parent, store)
-    return SignedManifest(str(store["active_manifest"]), manifest, stamped)
+    return SignedManifest(str(store["active_manifest"]), manifest, stamped, keys.fingerprint)
 
 
 def stamp(src: Path, dst: Path, version: str, keys: SigningKeys, authority: Authority) -> SignedManifest:
@@ -118,7 +119,7 @@ def stamp(src: Path, dst: Path, version: str, keys: SigningKeys, authority: Auth
         after = read(work.target, keys.claim_roots_pem, tsa_roots_pem=authority.roots_pem)
         if after.state != before.state or after.signed_at is None:
             raise BadMedia(f"A {kind.mime} file cannot take an update manifest: {', '.join(after.failures)}")
-    return SignedManifest(str(after.label), manifest, stamped=True)
+    return SignedManifest(str(after.label), manifest, stamped=True, signer=keys.fingerprint)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from rfc3161_client import VerificationError, decode_timestamp_response
 from rfc3161_client.verify import VerifierBuilder
 
 from core.errors import BadInput, KeyMissing, TimedOut, Unavailable
+from provenance.timestamp._breaker import Breaker
 
 Ask = Callable[[bytes], bytes]
 """Send a DER TimeStampReq and give the DER TimeStampResp; may raise anything and take forever."""
@@ -30,16 +32,18 @@ class Authority:
     ask: Ask = field(repr=False)
     roots_pem: str
     seconds: float
+    breaker: Breaker = field(default_factory=lambda: Breaker(time.monotonic), repr=False, compare=False)
 
     def stamp(self, request: bytes) -> bytes:
         """Ask for a time stamp and give the answer as it came.
 
         Raises `TimedOut` when it takes longer than `seconds` in all, `Unavailable` for an answer that is no
-        time stamp of exactly this request under one of the roots.
+        time stamp of exactly this request under one of the roots, and at once for one that keeps failing.
         """
-        answer = _within(self.seconds, lambda: self.ask(request))
-        _check(request, answer, _roots(self.roots_pem))
-        return answer
+        with self.breaker.asking():
+            answer = _within(self.seconds, lambda: self.ask(request))
+            _check(request, answer, _roots(self.roots_pem))
+            return answer
 
 
 def http_authority(url: str, roots_pem: str, seconds: float) -> Authority:

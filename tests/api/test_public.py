@@ -122,6 +122,7 @@ def test_it_says_how_it_is(world: World) -> None:
     assert "greenlight_audit_events 1.0" in told
     assert "greenlight_log_size 0.0" in told
     assert "greenlight_unstamped_clips 0.0" in told
+    assert "greenlight_unstamped_tries 0.0" in told
 
 
 def test_without_a_database_nothing_passes(world: World) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlmodel import col, select
 
 from core.errors import BadInput, KeyMissing, LogCorrupt, ModelMissing, Unavailable
 from core.state import State
-from core.tables import Job
+from core.tables import AuditEvent, GateKey, Job
+from pipeline import keys
 from pipeline.intake import Ask, submit
+from pipeline.keyring import first_keys
 from pipeline.receipt import explanation
 from pipeline.run import advance
 from pipeline.tools import Tools
+from provenance.manifest import SignedManifest
 from tests.conftest import ManualClock
-from tests.doubles import TinyEngine, add_partner, make_tools
+from tests.doubles import TinyEngine, add_partner, make_tools, sign
 
 
 def raising(error: Exception) -> Any:
@@ -158,3 +163,33 @@ def test_any_other_trouble_with_signing_is_given_up(tmp_path: Path, clock: Manua
     """The control: only a missing key is waited for without end."""
     tools = make_tools(tmp_path, clock, sign=raising(Unavailable("the disk is full")))
     assert worked(tools, asked(tools), clock, 20).state == State.FAILED
+
+
+def test_what_a_revoked_key_signed_is_signed_again_before_it_is_recorded(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    def signed(source: Path, target: Path, claim: Any) -> SignedManifest:
+        return replace(sign(source, target, claim), signer=key)
+
+    tools = replace(make_tools(tmp_path, clock), sign=signed)
+    first_keys(tools.store, tools.settings, tmp_path / "keys", clock)
+    with tools.store.reading() as session:
+        key = first = session.exec(select(GateKey.id).where(GateKey.kind == "claim")).one()
+    job = worked(tools, asked(tools), clock, 5)
+    assert (job.state, job.got["signer"]) == (State.SIGNED, key)
+    with tools.store.session() as session:
+        keys.revoke(session, key, by="ann", reason="it leaked", clock=clock, vault=tools.vault)
+        session.commit()
+    job = worked(tools, job.id, clock, 1)
+    assert (job.state, job.signed, job.manifest_label) == (State.MARKED, None, None)
+    key = "another"
+    job = worked(tools, job.id, clock, 2)
+    assert (job.state, job.got["signer"]) == (State.RECORDED, "another")
+    with tools.store.reading() as session:
+        events = session.exec(select(AuditEvent).where(AuditEvent.job == job.id).order_by(col(AuditEvent.id)))
+        facts = [(event.tag, json.loads(event.leaf)["facts"]) for event in events]
+    assert [(tag, told["signer"]) for tag, told in facts if "signed" in tag] == [
+        ("clip:signed", first),
+        ("clip:unsigned", first),
+        ("clip:signed", "another"),
+    ]

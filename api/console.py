@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Form, Query, Request, Response
+from fastapi import APIRouter, Request, Response
+from fastapi import Form as Field
 from fastapi import Path as InPath
 from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
@@ -18,11 +20,12 @@ from api.schemas import IdInPath, Label
 from core.clock import iso
 from core.errors import BadInput, Conflict, Unauthenticated
 from core.events import Event, Tag, record
+from core.media.exhibit import LONGEST_S
 from core.state import State
 from core.store import job as find_job
-from core.tables import Identity, Job, Review, Reviewer
+from core.tables import Identity, Review, Reviewer
 from pipeline import appeals
-from pipeline.evidence import MAX_SECONDS, frame_png, voice_wav
+from pipeline.evidence import At, Form, exhibit, is_match, kept_references, reference
 from pipeline.proofs import decided, decision, proof_of
 from pipeline.receipt import explanation
 from pipeline.review import decide, queue
@@ -31,9 +34,10 @@ from pipeline.tools import Tools
 router = APIRouter(prefix="/console", include_in_schema=False)
 pages = Jinja2Templates(Path(__file__).with_name("templates"))
 pages.env.filters["iso"] = iso
+pages.env.tests["match"] = is_match
 pages.env.filters["moment"] = lambda ms: iso(ms)[:19].replace("T", " ") + " UTC"
 RowId = Annotated[int, InPath(ge=1, lt=2**53)]
-Seconds = Annotated[float, Query(ge=0, le=24 * 3600, allow_inf_nan=False)]
+Number = Annotated[int, InPath(ge=0, lt=10_000)]
 
 
 def problem_page(request: Request, status: int, message: str) -> Response:
@@ -53,9 +57,9 @@ def get_login(request: Request) -> Response:
 def post_login(
     request: Request,
     tools: GateTools,
-    name: Annotated[Label, Form()],
-    password: Annotated[str, Form(max_length=200)],
-    form_token: Annotated[str, Form()],
+    name: Annotated[Label, Field()],
+    password: Annotated[str, Field(max_length=200)],
+    form_token: Annotated[str, Field()],
 ) -> Response:
     """Sign in."""
     checked_form(request, form_token)
@@ -76,7 +80,7 @@ def post_login(
 
 
 @router.post("/logout")
-def post_logout(request: Request, reviewer: KnownPerson, form_token: Annotated[str, Form()]) -> Response:
+def post_logout(request: Request, reviewer: KnownPerson, form_token: Annotated[str, Field()]) -> Response:
     """Sign out."""
     checked_form(request, form_token)
     request.session.clear()
@@ -97,24 +101,34 @@ def get_clip(request: Request, tools: GateTools, reviewer: SignedIn, job_id: IdI
     return _clip_page(request, tools, reviewer, job_id)
 
 
-@router.get("/clips/{job_id}/frame.png")
-def get_frame(tools: GateTools, reviewer: SignedIn, job_id: IdInPath, number: int) -> Response:
-    """Show the frame of a match with its box drawn in."""
-    job = _held(tools, job_id)
-    return Response(
-        frame_png(tools, job, number), media_type="image/png", headers={"Cache-Control": "no-store"}
-    )
-
-
-@router.get("/clips/{job_id}/voice.wav")
-def get_voice(
-    tools: GateTools, reviewer: SignedIn, job_id: IdInPath, start: Seconds, end: Seconds
+@router.get("/clips/{job_id}/evidence/{ruling}/{rule}/{item}/{form}")
+def get_evidence(
+    tools: GateTools,
+    reviewer: Deciding,
+    job_id: IdInPath,
+    ruling: RowId,
+    rule: Number,
+    item: Number,
+    form: Form,
 ) -> Response:
-    """Play the seconds of a match."""
-    job = _held(tools, job_id)
-    return Response(
-        voice_wav(tools, job, start, end), media_type="audio/wav", headers={"Cache-Control": "no-store"}
-    )
+    """Show one match: the face, the frame, the seconds, or their spectrogram; looking is logged."""
+    at = At(ruling, rule, item)
+    return _shown(exhibit(tools, job_id, at, form, reviewer=reviewer.name))
+
+
+@router.get("/clips/{job_id}/evidence/{ruling}/{rule}/{item}/references/{kept}")
+def get_reference(
+    tools: GateTools,
+    reviewer: Deciding,
+    job_id: IdInPath,
+    ruling: RowId,
+    rule: Number,
+    item: Number,
+    kept: RowId,
+) -> Response:
+    """Show a reference that was kept of the person a match is about; looking is logged."""
+    at = At(ruling, rule, item)
+    return _shown(reference(tools, job_id, at, kept, reviewer=reviewer.name))
 
 
 @router.get("/clips/{job_id}/proofs/{event_id}")
@@ -130,9 +144,9 @@ def post_decision(
     tools: GateTools,
     reviewer: Deciding,
     job_id: IdInPath,
-    verdict: Annotated[Literal["approve", "reject", "retry"], Form()],
-    reason: Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")],
-    form_token: Annotated[str, Form()],
+    verdict: Annotated[Literal["approve", "reject", "retry"], Field()],
+    reason: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")],
+    form_token: Annotated[str, Field()],
 ) -> Response:
     """Approve, reject, or have the check made again."""
     checked_form(request, form_token)
@@ -164,6 +178,7 @@ def _clip_page(
         job = find_job(session, job_id)
         explained = explanation(session, job, "auditor")
         names = {person.id: person.name for person in _people(session, explained)}
+        shown["kept"] = _kept(session, explained)
         reviews = session.exec(select(Review).where(Review.job == job_id).order_by(col(Review.id))).all()
         event = Event(
             tag=Tag.AUDIT_QUERIED, actor=f"reviewer:{reviewer.name}", partner=job.partner, job=job.id
@@ -180,15 +195,27 @@ def _clip_page(
         "names": names,
         "reviews": reviews,
     }
-    return page(request, "clip.html", status=status, reviewer=reviewer, longest=MAX_SECONDS, **shown)
+    return page(request, "clip.html", status=status, reviewer=reviewer, longest=LONGEST_S, **shown)
 
 
-def _held(tools: Tools, job_id: str) -> Job:
-    with tools.store.reading() as session:
-        job = find_job(session, job_id)
-    if job.state != State.HELD or job.mezzanine is None:
-        raise Conflict("There is nothing held to look at.")
-    return job
+def _shown(made: tuple[str, bytes]) -> Response:
+    mime, content = made
+    return Response(content, media_type=mime, headers={"Cache-Control": "no-store"})
+
+
+def _kept(session: Session, explained: dict[str, Any]) -> dict[tuple[str, str], list[int]]:
+    """List the kept references of everybody who was found, by person and kind."""
+    return {
+        (item["identity"], item["kind"]): kept_references(session, item)
+        for item in _evidence(explained)
+        if is_match(item)
+    }
+
+
+def _evidence(explained: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for decided_on in explained["decisions"]:
+        for rule in decided_on["rules"]:
+            yield from rule["evidence"]
 
 
 def _latest(explained: dict[str, Any]) -> dict[str, Any] | None:
@@ -196,13 +223,8 @@ def _latest(explained: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _people(session: Session, explained: dict[str, Any]) -> list[Identity]:
-    found = {
-        item["identity"]
-        for decision in explained["decisions"]
-        for rule in decision["rules"]
-        for item in rule["evidence"]
-        if "identity" in item
-    }
+    found = {item["identity"] for item in _evidence(explained) if "identity" in item}
+    found |= {name for item in _evidence(explained) for name, _ in item.get("neighbours", ())}
     return [person for name in found if (person := session.get(Identity, name)) is not None]
 
 

@@ -61,7 +61,10 @@ def list_identities(
 def post_enrolment(
     tools: GateTools, partner: CallingPartner, identity: IdInPath, wanted: EnrolmentIn
 ) -> EnrolmentOut:
-    """Enrol uploaded pictures or recordings of a person."""
+    """Enrol uploaded pictures or recordings of a person; the uploads are deleted, accepted or not.
+
+    With `keep_references`, reduced copies stay, sealed under the person's key, for reviewers to compare.
+    """
     with tools.store.reading() as session:
         _mine(session, identity, partner)
         uploads = [session.get(Upload, name) for name in wanted.references]
@@ -70,8 +73,14 @@ def post_enrolment(
         if found is None or found.partner != partner or found.kind != _UPLOADS[wanted.kind]:
             raise BadInput(f"There is no upload {name} of the right kind.")
         references.append((name, tools.blobs.path("private", found.blob)))
-    made = enrol(
-        tools, identity, wanted.kind, references, uploads=wanted.references, actor=f"partner:{partner}"
+    _, made = enrol(
+        tools,
+        lambda session: _mine(session, identity, partner),
+        wanted.kind,
+        references,
+        uploads=wanted.references,
+        actor=f"partner:{partner}",
+        keep=wanted.keep_references,
     )
     return EnrolmentOut(
         identity=identity,

@@ -127,6 +127,7 @@ class EnrolmentIn(_In):
 
     kind: Literal["likeness", "voice"]
     references: list[Id] = Field(min_length=1, max_length=16)
+    keep_references: bool = False
 
 
 class ConsentIn(_In):

@@ -32,11 +32,13 @@ from core.tables import (
     IdempotencyKey,
     Identity,
     Job,
+    KeptReference,
     Leftover,
     Review,
     Ruling,
     Template,
     Upload,
+    VoiceProof,
 )
 from core.vault import Vault
 
@@ -68,7 +70,7 @@ class Holdings(Protocol):
 Why = Literal["demand", "retention", "person"]
 _ROOMS: tuple[Room, ...] = ("private", "public")
 _BATCH = 500
-_TOUCHED = (Job, Ruling, Review, Identity, Template, Upload, IdempotencyKey)
+_TOUCHED = (Job, Ruling, Review, Identity, Template, KeptReference, Upload, IdempotencyKey)
 
 
 def erase_person(session: Session, identity: str, *, actor: str, clock: Clock) -> None:
@@ -79,7 +81,8 @@ def erase_person(session: Session, identity: str, *, actor: str, clock: Clock) -
     refuse_held(session, identity)
     templates = session.exec(select(Template).where(Template.identity == identity)).all()
     uploads = [upload for row in templates for upload in row.uploads]
-    session.execute(delete(Template).where(col(Template.identity) == identity))
+    for table in (Template, KeptReference, VoiceProof):
+        session.execute(delete(table).where(col(table.identity) == identity))
     for kind, count in Counter(row.kind for row in templates).items():
         change_gallery(session, kind, identity, templates=-count)
     person.name, person.aliases, person.erased = "", [], True

@@ -63,9 +63,12 @@ class Tag(StrEnum):
     CLIP_FAILED = "clip:failed"
     CLIP_WITHDRAWN = "clip:withdrawn"
     REVIEW_DECIDED = "review:decided"
+    EVIDENCE_SHOWN = "evidence:shown"
+    CLIP_UNCONSENTED = "clip:unconsented"
     CONSENT_GRANTED = "consent:granted"
     CONSENT_REVOKED = "consent:revoked"
     IDENTITY_ENROLLED = "identity:enrolled"
+    IDENTITY_PROVED = "identity:proved"
     SUBJECT_ERASED = "subject:erased"
     RETENTION_ENFORCED = "retention:enforced"
     HOLD_PLACED = "hold:placed"
@@ -228,6 +231,14 @@ _FACTS: Mapping[Tag, Told] = {
             **_WHY,
         },
     ),
+    Tag.EVIDENCE_SHOWN: Told(
+        "A reviewer looked at, or listened to, a match or a reference of a protected person.",
+        (*_CLIP, "identity"),
+        {"form": WORD, "kind": WORD, "start": SPAN, "end": SPAN},
+    ),
+    Tag.CLIP_UNCONSENTED: Told(
+        "A consent that a released clip rests on was revoked.", (*_CLIP, "identity"), {"consent": ID}
+    ),
     Tag.CONSENT_GRANTED: Told(
         "A person allows a partner something.",
         ("partner", "identity"),
@@ -242,6 +253,11 @@ _FACTS: Mapping[Tag, Told] = {
         "References of a protected person were taken in.",
         ("identity",),
         {"kind": WORD, "tier": WORD, "templates": COUNT},
+    ),
+    Tag.IDENTITY_PROVED: Told(
+        "Somebody said a phrase that was given to them: whether it was their enrolled voice, and the words.",
+        ("identity",),
+        {"proof": ID, "passed": FLAG, "voice": FLAG, "score?": SCORE, "threshold?": SCORE, "words": WORD},
     ),
     Tag.SUBJECT_ERASED: Told(
         "A subject's key was destroyed and with it everything sealed under it.",

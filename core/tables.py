@@ -218,8 +218,33 @@ class Template(SQLModel, table=True):
     tier: str
     sealed: bytes = Field(sa_column=_bytes())
     uploads: list[str] = Field(default_factory=list, sa_column=_json())
-    """The references it was made of, which go when the person is erased."""
+    """The references it was made of, where an older version left them; they go when the person is erased."""
     created_ms: int = _ms()
+
+
+class KeptReference(SQLModel, table=True):
+    """A reference that was kept on purpose, so that reviewers can compare: reduced, and sealed under the person's key."""
+
+    id: int | None = Field(default=None, sa_column=Column(_ROW_ID, primary_key=True, autoincrement=True))
+    identity: str = Field(foreign_key="identity.id", index=True)
+    kind: str
+    """likeness (a JPEG) or voice (a WAV)"""
+    sealed: bytes = Field(sa_column=_bytes())
+    created_ms: int = _ms()
+
+
+class VoiceProof(SQLModel, table=True):
+    """A phrase that somebody was to say so as to prove that a voice is their own, and what came of it."""
+
+    id: str = Field(primary_key=True)
+    identity: str = Field(foreign_key="identity.id", index=True)
+    phrase: str
+    issued_ms: int = _ms()
+    expires_ms: int = _ms()
+    used_ms: int | None = Field(default=None, sa_type=BigInteger)
+    """When a recording was given for it; there is one chance."""
+    passed: bool | None = None
+    result: dict[str, Any] = Field(default_factory=dict, sa_column=_json())
 
 
 class GalleryState(SQLModel, table=True):

@@ -58,11 +58,10 @@ def enrol(
     tier: str,
     made: Enrolment,
     *,
-    uploads: Sequence[str] = (),
     actor: str,
     clock: Clock,
 ) -> None:
-    """Store templates of a person, sealed under that person's key, and which uploads they were made of."""
+    """Store templates of a person, sealed under that person's key."""
     person = session.get(Identity, identity)
     if person is None or person.erased:
         raise NotFound("There is no such identity, or it was erased.")
@@ -73,7 +72,6 @@ def enrol(
             kind=kind,
             tier=tier,
             sealed=vault.seal(identity, packed(made), about=kind, kind="person", now_ms=now_ms),
-            uploads=list(uploads),
             created_ms=now_ms,
         )
     )

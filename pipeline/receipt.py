@@ -49,7 +49,11 @@ def receipt(session: Session, job: Job) -> dict[str, Any]:
 
 def explanation(session: Session, job: Job, audience: Audience) -> dict[str, Any]:
     """Explain every decision on a request; callers learn less about the gravest rules, auditors everything."""
-    decisions = [explained(from_json(ruling.decision), audience) for ruling in _rulings(session, job)]
+    decisions = [
+        explained(from_json(ruling.decision), audience)
+        | ({"ruling": ruling.id} if audience == "auditor" else {})
+        for ruling in _rulings(session, job)
+    ]
     return {"id": job.id, "state": job.state, "problem": job.problem, "decisions": decisions}
 
 

@@ -8,14 +8,11 @@ screened then.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import cv2
-import numpy as np
 
 from core.clock import milliseconds
 from core.decision import Decision
-from core.media.clip import Clip
+from core.media.clip import Clip, Picture
+from core.media.exhibit import reduced
 from core.media.probe import probe
 from core.media.read import picture
 from core.media.write import Mezzanine
@@ -24,7 +21,6 @@ from pipeline import rulings
 from pipeline.screening import needed_detectors, sightings
 from pipeline.tools import Tools
 
-_LONG_SIDE = 2560
 _STILL_FPS = 4
 _GRAVITY = ("allow", "hold", "refuse")
 
@@ -48,13 +44,10 @@ def as_clip(upload: Upload, source: Path, folder: Path) -> Clip:
     return still(picture(source), folder / f"{upload.id}.mkv")
 
 
-def still(rgb: Any, into: Path) -> Clip:
+def still(rgb: Picture, into: Path) -> Clip:
     """Write a picture, (h, w, 3) uint8 RGB, as a lossless clip of one frame; a very large one is reduced."""
-    height, width = rgb.shape[:2]
-    scale = min(1.0, _LONG_SIDE / max(height, width))
-    size = (max(16, round(width * scale)), max(16, round(height * scale)))
-    shown = np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-    with Mezzanine(into, width=size[0], height=size[1], fps=_STILL_FPS) as writer:
+    shown = reduced(rgb)
+    with Mezzanine(into, width=shown.shape[1], height=shown.shape[0], fps=_STILL_FPS) as writer:
         writer.frame(shown)
     return probe(into)
 

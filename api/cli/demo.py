@@ -21,7 +21,7 @@ from core.media.read import frames, sound
 from core.media.write import Delivery, Mezzanine
 from core.settings import Settings
 from core.state import State
-from core.tables import Job
+from core.tables import Identity, Job
 from generation.engines.persona import Persona, portrait, speak
 from pipeline.consents import Grant, grant
 from pipeline.enrolment import enrol
@@ -99,27 +99,30 @@ def _protected(demo: Demo) -> None:
     _scene(4, f"A protected person ({NAME}, invented) appears and speaks without consent")
     person, ask = _enrolled(demo)
     job = _through(demo, ask, "protected person")
+    out.print("  the references already show them: held before anything is made")
+    _told(demo, job, "protected.references")
+    _expect(job, State.HELD)
+    job = _approved(demo, job)
+    out.print("  so does the clip that was made of them")
     _told(demo, job, "protected.held")
     _expect(job, State.HELD)
-    out.print("  a reviewer approves: greenlight review approve … --reason …")
-    tools = demo.tools
-    with tools.store.session() as session:
-        decide(
-            session,
-            job.id,
-            "approve",
-            reviewer="demo-reviewer",
-            reason="Consent was given on paper.",
-            clock=tools.clock,
-            vault=tools.vault,
-        )
-        session.commit()
-    _released(demo, local.see_through(tools, job.id, "approved by a person"), "protected.approved")
+    _released(demo, _approved(demo, job), "protected.approved")
     out.print("  the same request with a registered consent")
     _consented(demo, person)
     job = _through(demo, ask, "with consent")
     _told(demo, job, "protected.consented")
     _released(demo, job, "protected.consented")
+
+
+def _approved(demo: Demo, job: Job) -> Job:
+    """Let a reviewer approve what is held, and work on until it ends or is held again."""
+    out.print("  a reviewer approves: greenlight review approve … --reason …")
+    tools = demo.tools
+    given = {"reviewer": "demo-reviewer", "reason": "Consent was given on paper."}
+    with tools.store.session() as session:
+        decide(session, job.id, "approve", **given, clock=tools.clock, vault=tools.vault)
+        session.commit()
+    return local.see_through(tools, job.id, "approved by a person")
 
 
 def _tampered(demo: Demo) -> None:
@@ -158,7 +161,7 @@ def _enrolled(demo: Demo) -> tuple[str, Ask]:
     ]
     voices = [_recording(folder / f"voice{number}.mkv", number) for number in range(4)]
     with tools.store.session() as session:
-        person = add_identity(session, NAME, (), tools.clock).id
+        person = add_identity(session, NAME, (), tools.clock)
         session.commit()
     _enrol(demo, person, "likeness", pictures[:3])
     _enrol(demo, person, "voice", voices[:3])
@@ -166,17 +169,17 @@ def _enrolled(demo: Demo) -> tuple[str, Ask]:
     ask = Ask(
         prompt=INTERVIEW, seconds=SECONDS, seed=4, project="demo", references=tuple(row.id for row in rows)
     )
-    return person, ask
+    return person.id, ask
 
 
-def _enrol(demo: Demo, person: str, kind: Any, files: list[Path]) -> None:
+def _enrol(demo: Demo, person: Identity, kind: Any, files: list[Path]) -> None:
     uploads = local.take_in(demo.tools, "picture" if kind == "likeness" else "voice", files)
     pairs = [
         (str(file), demo.tools.blobs.path("private", row.blob))
         for file, row in zip(files, uploads, strict=True)
     ]
     names = [row.id for row in uploads]
-    made = enrol(demo.tools, person, kind, pairs, uploads=names, actor="operator")
+    _, made = enrol(demo.tools, lambda _: person, kind, pairs, uploads=names, actor="operator", keep=True)
     out.print(f"  enrolled {kind}: {len(made.accepted)} of {len(files)} references accepted")
 
 

@@ -9,14 +9,18 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from api.cli import local
 from api.cli.show import Exit, Json, answer, told
 from core.clock import iso, milliseconds
 from core.errors import BadInput
+from core.finding import Finding
 from core.media.clip import Clip
 from core.media.probe import probe
 from core.media.read import frames, whole_sound
+from core.tables import Job
+from pipeline import rulings
 from pipeline.screening import Sighting, needed_detectors, sightings
 from pipeline.tools import Tools
 from pipeline.verification import report_json
@@ -27,6 +31,8 @@ from provenance.marks import MarkReading, audio, video
 In = Annotated[Path, typer.Argument(help="The file to read; it is never changed.")]
 Out = Annotated[Path, typer.Argument(help="The file to write; it appears whole or not at all.")]
 _GOOD = {"verified", "recovered"}
+_FOUND = ("kind", "identity", "score", "threshold", "start", "end")
+_FOUND_OF = {"likeness": ("box", "frame", "quality"), "voice": ("probability", "snr_db", "view")}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -85,35 +91,43 @@ def report_text(report: dict[str, Any]) -> str:
 
 
 def screen(file: In, as_json: Json = False) -> None:
-    """Say which protected people the detectors find; exit 1 when any, 3 when a detector is missing."""
+    """Say which protected people the detectors find; exit 1 when anybody, 3 when a detector is missing."""
     with told():
         tools = local.open_tools()
-        seen = screened(tools, probe(local.existing(file)))
-    value = _screening(seen)
+        clip = probe(local.existing(file))
+        needed = needed_detectors(clip)
+        used = [detector for detector in tools.detectors if detector.name in needed]
+        seen = sightings(used, clip, tools.settings.screen_seconds)
+        value = _screening(seen) | {"decision": _decided(tools, clip, seen)}
     answer(value, _screening_text(value), as_json=as_json)
     broken = any(sighting.status != "ok" for sighting in seen)
-    raise typer.Exit(Exit.BROKEN if broken else Exit.REFUSED if value["findings"] else Exit.GOOD)
-
-
-def screened(tools: Tools, clip: Clip) -> list[Sighting]:
-    """Run the detectors that a clip needs."""
-    needed = needed_detectors(clip)
-    used = [detector for detector in tools.detectors if detector.name in needed]
-    return sightings(used, clip, tools.settings.screen_seconds)
+    alike = value["findings"] or value["decision"] != "allow"
+    raise typer.Exit(Exit.BROKEN if broken else Exit.REFUSED if alike else Exit.GOOD)
 
 
 def _screening(seen: list[Sighting]) -> dict[str, Any]:
     screenings = [sighting.screening for sighting in seen if sighting.screening is not None]
-    findings = [asdict(finding) for screening in screenings for finding in screening.findings]
+    problems = [sighting.detail for sighting in seen if sighting.status != "ok"]
     return {
-        "findings": findings,
+        "findings": [_finding(finding) for screening in screenings for finding in screening.findings],
         "unassessable": [asdict(thing) for screening in screenings for thing in screening.unassessable],
         "tracks": sum(screening.tracks for screening in screenings),
-        "tier": {sighting.detector: sighting.tier for sighting in seen},
+        "tier": "+".join(dict.fromkeys(sighting.tier for sighting in seen)),
         "models": [asdict(model) for screening in screenings for model in screening.models],
-        "problems": [sighting.detail for sighting in seen if sighting.status != "ok"],
-        "decision": "hold" if findings or any(sighting.status != "ok" for sighting in seen) else "allow",
-    }
+    } | ({"problems": problems} if problems else {})
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {name: getattr(finding, name) for name in (*_FOUND, *_FOUND_OF[finding.kind])}
+
+
+def _decided(tools: Tools, clip: Clip, seen: list[Sighting]) -> str:
+    """Decide as if the operator had asked for this clip."""
+    ask = {"picture": clip.video is not None, "sound": clip.audio is not None, "engine": ""}
+    job = Job(id="", partner=local.LOCAL_PARTNER, kind="generation", prompt="", ask=ask, state="", payload="")
+    with tools.store.reading() as session:
+        facts = rulings.screen_facts(session, job, clip, seen, now_ms=milliseconds(tools.clock.now()))
+    return rulings.never_blind(tools.pack.decide("screen", facts), seen, needed_detectors(clip)).outcome
 
 
 def _screening_text(value: dict[str, Any]) -> str:
@@ -123,7 +137,7 @@ def _screening_text(value: dict[str, Any]) -> str:
         for item in value["findings"]
     ]
     lines += [f"unassessable {item['kind']}: {item['why']}" for item in value["unassessable"]]
-    lines += [f"[red]{problem}[/red]" for problem in value["problems"]]
+    lines += [f"[red]{escape(problem)}[/red]" for problem in value.get("problems", ())]
     return "\n".join(lines) or f"{value['tracks']} tracks, nobody who is protected."
 
 

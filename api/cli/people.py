@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
+from sqlmodel import Session
 
 from api.auth import add_partner, new_key
 from api.cli import local
-from api.cli.show import Json, answer, told
+from api.cli.show import Exit, Json, answer, told
 from audits.erasure import erase_mentions, erase_person, finish
 from core.clock import iso, milliseconds
-from core.errors import BadInput
-from core.tables import Identity
+from core.errors import BadEnrolment, BadInput, BadMedia
+from core.tables import Identity, Upload
 from pipeline.consents import Grant, Kind, grant, revoke
 from pipeline.enrolment import enrol
 from pipeline.intake import UploadKind
@@ -26,19 +29,25 @@ enroll = typer.Typer(no_args_is_help=True, help="Protect people: enrol their fac
 partner = typer.Typer(no_args_is_help=True, help="Studios and their keys.")
 consent = typer.Typer(no_args_is_help=True, help="What protected people allow.")
 Name = Annotated[str, typer.Argument(help="Name (or id) of the person.")]
+Keep = Annotated[
+    bool,
+    typer.Option(
+        "--keep-references", help="Keep reduced copies, sealed under the person's key, for reviewers."
+    ),
+]
 Files = Annotated[list[Path], typer.Argument(help="Pictures or recordings, several are better.")]
 
 
 @enroll.command()
-def face(name: Name, files: Files, as_json: Json = False) -> None:
-    """Enrol a face from pictures."""
-    _enrolled(name, "likeness", "picture", files, as_json=as_json)
+def face(name: Name, files: Files, keep: Keep = False, as_json: Json = False) -> None:
+    """Enrol a face from pictures; exit 1 when none is good enough."""
+    _enrolled(name, "likeness", "picture", files, keep=keep, as_json=as_json)
 
 
 @enroll.command()
-def voice(name: Name, files: Files, as_json: Json = False) -> None:
-    """Enrol a voice from recordings."""
-    _enrolled(name, "voice", "voice", files, as_json=as_json)
+def voice(name: Name, files: Files, keep: Keep = False, as_json: Json = False) -> None:
+    """Enrol a voice from recordings; exit 1 when none is good enough."""
+    _enrolled(name, "voice", "voice", files, keep=keep, as_json=as_json)
 
 
 @enroll.command("erase")
@@ -124,26 +133,82 @@ def consent_revoke(
     answer(value, text, as_json=as_json)
 
 
-def _enrolled(name: str, kind: Kind, upload: UploadKind, files: list[Path], *, as_json: bool) -> None:
+def _enrolled(
+    name: str, kind: Kind, upload: UploadKind, files: list[Path], *, keep: bool, as_json: bool
+) -> None:
     with told():
         tools = local.open_tools()
-        rows = local.take_in(tools, upload, files)
-        references = [
-            (str(file), tools.blobs.path("private", row.blob)) for file, row in zip(files, rows, strict=True)
-        ]
-        person = _found_or_new(tools, name)
-        uploads = [row.id for row in rows]
-        made = enrol(tools, person.id, kind, references, uploads=uploads, actor="operator")
-    value = {
-        "identity": person.id,
-        "accepted": list(made.accepted),
-        "refused": [{"file": file, "why": why} for file, why in made.refused],
-    }
-    lines = [
-        f"{person.id}: {len(made.accepted)} accepted",
-        *(f"  refused {file}: {why}" for file, why in made.refused),
-    ]
+        rows, unread = _taken_in(tools, upload, files)
+        references = [(str(file), tools.blobs.path("private", row.blob)) for file, row in rows]
+        try:
+            person, made = enrol(
+                tools,
+                partial(_found_or_new, tools, name),
+                kind,
+                _some(references, unread),
+                uploads=[row.id for _, row in rows],
+                actor="operator",
+                keep=keep,
+            )
+        except BadEnrolment as error:
+            _told_refused(tools, name, files, error, unread, as_json=as_json)
+            raise typer.Exit(Exit.REFUSED) from error
+    refused = [*unread, *made.refused]
+    value = {"identity": person, "accepted": list(made.accepted), "refused": _refusals(refused)}
+    lines = [f"{person}: {len(made.accepted)} accepted", *_refusal_lines(refused)]
     answer(value, "\n".join(lines), as_json=as_json)
+
+
+def _taken_in(
+    tools: Tools, upload: UploadKind, files: list[Path]
+) -> tuple[list[tuple[Path, Upload]], list[tuple[str, str]]]:
+    """Take files in one by one; one that cannot be read is refused by itself."""
+    rows: list[tuple[Path, Upload]] = []
+    unread: list[tuple[str, str]] = []
+    for file in files:
+        try:
+            rows.append((file, local.take_in(tools, upload, [file])[0]))
+        except BadMedia as error:
+            unread.append((str(file), error.message))
+    return rows, unread
+
+
+def _some(references: list[tuple[str, Path]], unread: list[tuple[str, str]]) -> list[tuple[str, Path]]:
+    if references:
+        return references
+    error = BadEnrolment("None of the files can be read.")
+    error.refused = tuple(unread)
+    raise error
+
+
+def _told_refused(
+    tools: Tools,
+    name: str,
+    files: list[Path],
+    error: BadEnrolment,
+    unread: list[tuple[str, str]],
+    *,
+    as_json: bool,
+) -> None:
+    """Say why nobody was enrolled; a detector that gives one reason gives it for every file."""
+    known = dict([*unread, *error.refused])
+    refused = [(str(file), known.get(str(file), error.message)) for file in files]
+    with tools.store.reading() as session:
+        person = find_identity(session, name)
+    value = {"identity": person.id if person else None, "accepted": [], "refused": _refusals(refused)}
+    answer(value, "\n".join(["0 accepted", *_refusal_lines(refused)]), as_json=as_json)
+
+
+def _refusals(refused: list[tuple[str, str]]) -> list[dict[str, str]]:
+    return [{"file": file, "why": why} for file, why in refused]
+
+
+def _refusal_lines(refused: list[tuple[str, str]]) -> list[str]:
+    return [f"  refused {escape(file)}: {escape(why)}" for file, why in refused]
+
+
+def _found_or_new(tools: Tools, name: str, session: Session) -> Identity:
+    return find_identity(session, name) or add_identity(session, name, (), tools.clock)
 
 
 def _found(tools: Tools, name: str) -> Identity:
@@ -151,11 +216,4 @@ def _found(tools: Tools, name: str) -> Identity:
         person = find_identity(session, name)
     if person is None:
         raise BadInput(f"Nobody called {name} is enrolled.")
-    return person
-
-
-def _found_or_new(tools: Tools, name: str) -> Identity:
-    with tools.store.session() as session:
-        person = find_identity(session, name) or add_identity(session, name, (), tools.clock)
-        session.commit()
     return person

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import wave
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from core.decision import RuleHit
 from core.media.write import Mezzanine
 from core.state import State
-from core.tables import AuditEvent, Job, Review
+from core.tables import AuditEvent, Job, KeptReference, Review, Ruling
 from tests.api.world import PASSWORD, PERSON, World
 
 GREEN = (40, 220, 60)
@@ -57,6 +58,12 @@ def match(person: str, kind: str = "likeness", **more: Any) -> dict[str, Any]:
     span = {"start": 0.25, "end": 0.75, "score": 0.61, "threshold": 0.4}
     at = {"frame": 2, "box": [10, 8, 20, 16]} if kind == "likeness" else {"frame": -1, "box": []}
     return {"kind": kind, "identity": person, "track": "video"} | span | at | more
+
+
+def look(world: World, job: Job, rule: int = 0) -> str:
+    """Give the address of the evidence of a request's only decision."""
+    (ruling,) = (row.id for row in world.rows(Ruling) if row.job == job.id)
+    return f"/console/clips/{job.id}/evidence/{ruling}/{rule}/0"
 
 
 def held(world: World, *hits: RuleHit, **facts: Any) -> Job:
@@ -245,8 +252,10 @@ def test_the_page_of_a_clip_shows_the_evidence_and_looking_is_logged(staffed: Wo
     sign_in(staffed)
     page = staffed.client.get(f"/console/clips/{job.id}").text
     assert PERSON in page
-    assert f"/console/clips/{job.id}/frame.png?number=2" in page
-    assert f"/console/clips/{job.id}/voice.wav?start=0.25&amp;end=0.75" in page
+    face, voice = (look(staffed, job, rule) for rule in (0, 1))
+    for form in (f"{face}/face", f"{face}/frame", f"{voice}/voice", f"{voice}/spectrogram"):
+        assert f'src="{form}"' in page
+    assert page.count("No references of") == 2
     assert "0.610" in page
     assert "0.25" in page
     seen = [event for event in staffed.rows(AuditEvent) if event.tag == "audit:queried"]
@@ -267,64 +276,142 @@ def test_reviewers_read_what_the_caller_wrote_in_an_appeal(staffed: World) -> No
     assert "own script" not in staffed.client.get(f"/console/clips/{job}").text
 
 
-def test_the_frame_has_the_box_in_it(staffed: World) -> None:
-    job = held(staffed, matches=[match("person_x"), match("person_y", frame=3)])
+def decoded(answer: Any) -> Any:
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "image/png"), answer.text
+    assert answer.headers["Cache-Control"] == "no-store"
+    return cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+
+
+def test_the_frame_has_the_box_in_it_and_the_face_is_cut_out(staffed: World) -> None:
+    job = held(staffed, hit(**match("person_x")))
     sign_in(staffed)
-    answer = staffed.client.get(f"/console/clips/{job.id}/frame.png?number=2")
-    assert answer.headers["Content-Type"] == "image/png"
-    picture = cv2.imdecode(np.frombuffer(answer.content, np.uint8), cv2.IMREAD_COLOR)
+    picture = decoded(staffed.client.get(f"{look(staffed, job)}/frame"))
     green = np.all(picture == GREEN, axis=2)
     ys, xs = np.nonzero(green)
     assert (xs.min(), ys.min()) == pytest.approx((10, 8), abs=1)
     assert (xs.max(), ys.max()) == pytest.approx((30, 24), abs=1)
     assert np.all(picture[~green] == 100), "it is the frame that was asked for, otherwise untouched"
-    bare = staffed.client.get(f"/console/clips/{job.id}/frame.png?number=1")
-    assert not np.any(np.all(cv2.imdecode(np.frombuffer(bare.content, np.uint8), 1) == GREEN, axis=2))
-    for number in ("4", "-1", "x", "9" * 30):
-        assert staffed.client.get(f"/console/clips/{job.id}/frame.png?number={number}").status_code in {
-            404,
-            422,
-        }
+    face = decoded(staffed.client.get(f"{look(staffed, job)}/face"))
+    assert max(face.shape[:2]) == 320
+    assert np.all(face == 100)
 
 
 def test_the_voice_is_the_span_that_matched(staffed: World) -> None:
-    job = held(staffed)
+    job = held(staffed, hit(**match("person_x", "voice", start=0.3, end=0.7)))
     sign_in(staffed)
-
-    def heard(start: float, end: float) -> Any:
-        answer = staffed.client.get(f"/console/clips/{job.id}/voice.wav?start={start}&end={end}")
-        assert answer.headers["Content-Type"] == "audio/wav"
-        with wave.open(io.BytesIO(answer.content)) as file:
-            assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
-            return np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
-
-    loud = heard(0.3, 0.7)
+    answer = staffed.client.get(f"{look(staffed, job)}/voice")
+    assert answer.headers["Content-Type"] == "audio/wav"
+    with wave.open(io.BytesIO(answer.content)) as file:
+        assert (file.getframerate(), file.getnchannels()) == (16_000, 1)
+        loud = np.frombuffer(file.readframes(file.getnframes()), "<i2") / 32768
     assert len(loud) == pytest.approx(0.4 * 16_000, abs=2)
     assert np.median(loud) == pytest.approx(0.5, abs=0.01)
-    assert np.abs(heard(0.8, 1.0)).max() < 0.01
-    assert len(heard(0.9, 500.0)) == pytest.approx(1600, abs=200)
-    for query in ("start=nan&end=1", "start=0&end=inf", "start=-1&end=1", "start=0"):
-        assert staffed.client.get(f"/console/clips/{job.id}/voice.wav?{query}").status_code == 422
+    drawn = decoded(staffed.client.get(f"{look(staffed, job)}/spectrogram"))
+    assert drawn.shape == (278, 900, 3)
+    marked = np.flatnonzero(np.all(drawn[10:240] > 240, axis=(0, 2)))
+    assert {round(column / 899, 1) for column in marked} == {0.3, 0.7}, "one second is shown in all"
+
+
+def test_only_what_was_matched_is_shown(staffed: World) -> None:
+    job = held(staffed, hit(**match("person_x")), hit(kind="likeness", why="small", start=0.0, end=1.0))
+    other = held(staffed, hit(**match("person_x", "voice")))
+    sign_in(staffed)
+    assert staffed.client.get(f"{look(staffed, job)}/face").status_code == 200, "the control"
+    ruling = look(staffed, other).split("/")[-3]
+    for path in (
+        f"{look(staffed, job)}/voice",
+        f"{look(staffed, job, 1)}/face",
+        f"{look(staffed, job, 2)}/face",
+        f"/console/clips/{job.id}/evidence/{ruling}/0/0/voice",
+        f"{look(staffed, job)}/references/1",
+    ):
+        assert staffed.client.get(path).status_code == 404, path
+    for path in (f"{look(staffed, job)}/all", f"/console/clips/{job.id}/evidence/x/0/0/face"):
+        assert staffed.client.get(path).status_code == 422, path
+    assert staffed.client.get(f"/console/clips/{job.id}").status_code == 200
+
+
+def test_every_look_at_a_face_or_a_voice_is_logged(staffed: World) -> None:
+    job = held(staffed, hit(**match("person_x")), hit(**match("person_y", "voice")))
+    sign_in(staffed)
+    for rule, form in ((0, "face"), (0, "frame"), (1, "voice")):
+        assert staffed.client.get(f"{look(staffed, job, rule)}/{form}").status_code == 200
+    seen = [event for event in staffed.rows(AuditEvent) if event.tag == "evidence:shown"]
+    assert [(event.identity, json.loads(event.leaf)["facts"]["form"]) for event in seen] == [
+        ("person_x", "face"),
+        ("person_x", "frame"),
+        ("person_y", "voice"),
+    ]
+    assert {(event.actor, event.job) for event in seen} == {(f"reviewer:{staffed.pseudonym('ann')}", job.id)}
+
+
+def test_faces_and_voices_are_for_reviewers_only(staffed: World) -> None:
+    job = held(staffed, hit(**match("person_x")))
+    path = f"{look(staffed, job)}/face"
+    sign_in(staffed, "cleo")
+    assert "shown to reviewers only" in staffed.client.get(f"/console/clips/{job.id}").text
+    assert staffed.client.get(path).status_code == 403
+    staffed.client.cookies.clear()
+    for headers in ({}, staffed.acme):
+        refused = staffed.client.get(path, headers=headers, follow_redirects=False)
+        assert (refused.status_code, refused.headers["Location"]) == (303, "/console/login")
+    assert "evidence:shown" not in staffed.tags()
+    sign_in(staffed)
+    assert staffed.client.get(path).status_code == 200, "the control"
+
+
+def test_a_kept_reference_stands_beside_the_match(staffed: World) -> None:
+    person, vault = staffed.person(), staffed.tools.vault
+    kept = {}
+    for kind in ("likeness", "voice"):
+        sealed = vault.seal(person, kind.encode(), about=f"reference|{kind}", kind="person", now_ms=0)
+        row = KeptReference(identity=person, kind=kind, sealed=sealed, created_ms=0)
+        staffed.add(row)
+        kept[kind] = row.id
+    job = held(staffed, hit(**match(person)))
+    sign_in(staffed)
+    path = f"{look(staffed, job)}/references/{kept['likeness']}"
+    assert path in staffed.client.get(f"/console/clips/{job.id}").text
+    answer = staffed.client.get(path)
+    assert (answer.content, answer.headers["Content-Type"]) == (b"likeness", "image/jpeg")
+    wrong = staffed.client.get(f"{look(staffed, job)}/references/{kept['voice']}")
+    assert wrong.status_code == 404
+    vault.destroy([person])
+    assert staffed.client.get(path).status_code == 503
+
+
+def test_neighbours_are_for_reviewers_and_not_for_the_caller(staffed: World) -> None:
+    other = staffed.person(name="Ada Frost")
+    job = held(staffed, hit(**match("person_x", neighbours=[[other, 0.31]], snr_db=12.5, seen_as="mirrored")))
+    sign_in(staffed)
+    page = staffed.client.get(f"/console/clips/{job.id}").text
+    assert "Ada Frost 0.310" in page
+    assert "mirrored" in page
+    told = staffed.client.get(f"/v1/generations/{job.id}/explanation", headers=staffed.acme)
+    assert "12.5" in told.text, "the control"
+    assert "neighbours" not in told.text
+    assert other not in told.text
 
 
 @pytest.mark.parametrize("state", State)
 def test_private_media_are_shown_while_held_and_only_then(staffed: World, state: State) -> None:
-    job = held(staffed)
+    job = held(staffed, hit(**match("person_x")), hit(**match("person_x", "voice")))
+    paths = [f"{look(staffed, job)}/face", f"{look(staffed, job, 1)}/voice"]
     with staffed.tools.store.session() as session:
         session.get_one(Job, job.id).state = state
         session.commit()
     sign_in(staffed)
-    for path in ("frame.png?number=0", "voice.wav?start=0&end=1"):
-        answer = staffed.client.get(f"/console/clips/{job.id}/{path}")
+    for path in paths if state in {State.HELD, State.RELEASED} else paths[:1]:
+        answer = staffed.client.get(path)
         assert answer.status_code == (200 if state is State.HELD else 409)
         assert (answer.headers["Content-Type"] in {"image/png", "audio/wav"}) == (state is State.HELD)
 
 
 def test_a_clip_whose_media_are_gone_is_a_page_and_no_fault(staffed: World) -> None:
-    job = held(staffed)
+    job = held(staffed, hit(**match("person_x")))
     staffed.tools.blobs.path("private", str(job.mezzanine)).unlink()
     sign_in(staffed)
-    answer = staffed.client.get(f"/console/clips/{job.id}/frame.png?number=0")
+    answer = staffed.client.get(f"{look(staffed, job)}/frame")
     assert answer.status_code == 404
     assert staffed.client.get(f"/console/clips/{job.id}").status_code == 200
     assert staffed.client.get("/console/nothing").status_code == 404

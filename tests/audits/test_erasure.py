@@ -52,7 +52,7 @@ def person_of(tools: Tools, uploads: tuple[str, ...] = ()) -> str:
         person = people.add_identity(session, NAME, ["Iris"], tools.clock)
         people.enrol(
             session, tools.vault, person.id, "likeness", "embedded", Enrolment(VECTORS, (), ()),
-            uploads=uploads, actor="operator", clock=tools.clock,
+            actor="operator", clock=tools.clock,
         )  # fmt: skip
         session.commit()
     return person.id

@@ -169,6 +169,9 @@ def _told(answer: Any, ids: dict[str, str]) -> Any:
     return answer.status_code, text.replace(answer.json()["request_id"], "")
 
 
+NUMBERS = {"event_id": 1, "ruling": 1, "rule": 0, "item": 0, "form": "face", "kept": 1}
+
+
 def _every_get(world: World, ids: dict[str, str], client: TestClient) -> list[tuple[str, bytes]]:
     """Answer every GET route of the interface and of the console, with names that try to climb out."""
     paths = [route.split(" ", 1)[1] for route in ROUTES if route.startswith("GET")]
@@ -181,7 +184,7 @@ def _every_get(world: World, ids: dict[str, str], client: TestClient) -> list[tu
     ]
     wanted += [f"/log/{name}" for name in (*blobs, *climbing, "..%2fgreenlight.db", "%00", "x" * 5000)]
     wanted += [
-        route.path.format(job_id=ids["job_id"], event_id=1) + "?number=0&start=0&end=1"
+        route.path.format(job_id=ids["job_id"], **NUMBERS)
         for route in console.router.routes
         if isinstance(route, APIRoute) and "GET" in route.methods
     ]
@@ -224,13 +227,12 @@ def test_the_console_is_for_people_who_signed_in(world: World, who: str) -> None
         assert isinstance(route, APIRoute)
         if route.path == "/console/login":
             continue
-        path = route.path.format(job_id=job.id, event_id=1)
-        query = "?number=0&start=0&end=1"
+        path = route.path.format(job_id=job.id, **NUMBERS)
         form = {"form_token": "x", "verdict": "approve", "reason": "because I can"}
         for method in route.methods:
             answer = world.client.request(
                 method,
-                path + query,
+                path,
                 headers=headers,
                 follow_redirects=False,
                 data=form if method == "POST" else None,

@@ -33,7 +33,7 @@ from pipeline.shelf import Kept
 from pipeline.tools import Tools
 from safety.gallery import Enrolment, Vectors
 from tests.conftest import ManualClock
-from tests.doubles import Eyes, add_partner, make_tools, reading, sighting_of
+from tests.doubles import Eyes, add_partner, make_tools, reading, reference_file, sighting_of
 
 NAME, PROMPT, REASON = "Iris Vane", "Iris Vane walks through amaranth fields", "She signed it on vellum"
 VECTORS: Vectors = np.random.default_rng(7).standard_normal((2, 64)).astype(np.float32)
@@ -48,19 +48,23 @@ def tools(tmp_path: Path, clock: ManualClock) -> Tools:
 
 
 def person_of(tools: Tools, uploads: tuple[str, ...] = ()) -> str:
+    """Enrol the person; `uploads` are references that an older version left."""
     with tools.store.session() as session:
         person = people.add_identity(session, NAME, ["Iris"], tools.clock)
         people.enrol(
             session, tools.vault, person.id, "likeness", "embedded", Enrolment(VECTORS, (), ()),
             actor="operator", clock=tools.clock,
         )  # fmt: skip
+        session.flush()
+        session.exec(select(Template)).one().uploads = list(uploads)
         session.commit()
     return person.id
 
 
 def upload_of(tools: Tools, name: str) -> str:
-    path = tools.settings.data_dir / name
-    path.write_bytes(b"a picture of Iris Vane")
+    path = reference_file("picture", tools.settings.data_dir / name)
+    with path.open("ab") as file:
+        file.write(b"a picture of Iris Vane")
     blob = tools.blobs.put("private", f"uploads/{name}.png", path)
     with tools.store.session() as session:
         session.add(

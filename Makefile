@@ -65,7 +65,10 @@ bench-recovery: models ## Whether stripped and re-encoded clips are found again;
 	$(RUN)python -m pipeline.bench_clips var/recovery $(CLIPS)
 	$(RUN)greenlight audit run recovery --data var/recovery
 
+bench-policy: setup ## What a decision costs, and 100,000 stored ones again
+	$(RUN)python -m policies.bench
+
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery clean
+.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery bench-policy clean

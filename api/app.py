@@ -19,8 +19,10 @@ from api import (
     grants_console,
     keys,
     people,
+    policies_console,
     problems,
     public,
+    users,
     verify_page,
 )
 from api.uploads import Decoders
@@ -48,10 +50,12 @@ def create_app(tools: Tools) -> FastAPI:
     for router in (
         generations.router,
         people.router,
+        users.router,
         audits.router,
         public.router,
         bindings.router,
         keys.router,
+        policies_console.router,
         audit_console.router,
         grants_console.router,
         console.router,

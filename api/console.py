@@ -28,6 +28,7 @@ from pipeline import appeals
 from pipeline.evidence import At, Form, exhibit, is_match, kept_references, reference
 from pipeline.proofs import decided, decision, proof_of
 from pipeline.receipt import explanation
+from pipeline.restrictions import settled
 from pipeline.review import decide, queue
 from pipeline.tools import Tools
 
@@ -161,6 +162,7 @@ def post_decision(
                 clock=tools.clock,
                 vault=tools.vault,
             )
+            settled(session, tools, job, reviewer.name)
             session.commit()
     except (BadInput, Conflict) as error:
         return _clip_page(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -45,6 +46,7 @@ from pipeline.intake import Ask, UploadKind, cancel, finalize, submit, upload
 from pipeline.precheck import account, asked, note, precheck
 from pipeline.proofs import end_of, proof_of
 from pipeline.receipt import explanation, receipt
+from pipeline.strikes import alias
 from pipeline.tools import Tools
 
 router = APIRouter(prefix="/v1", responses=ANSWERS, tags=["generations"])
@@ -82,7 +84,7 @@ def post_generation(
 ) -> GenerationOut:
     """Ask for a clip."""
     return _submitted(
-        tools, partner, _ask(wanted, picture=wanted.picture, sound=wanted.sound), idempotency_key
+        tools, partner, _ask(wanted, picture=wanted.picture, sound=wanted.sound), wanted, idempotency_key
     )
 
 
@@ -91,13 +93,18 @@ def post_soundtrack(
     tools: GateTools, partner: CallingPartner, wanted: SoundtrackIn, idempotency_key: IdempotencyKey = None
 ) -> GenerationOut:
     """Ask for music and effects to an uploaded video; its history becomes an ingredient."""
-    return _submitted(tools, partner, _ask(wanted, picture=True, sound=True), idempotency_key)
+    return _submitted(tools, partner, _ask(wanted, picture=True, sound=True), wanted, idempotency_key)
 
 
 @router.post("/precheck")
 def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn) -> PrecheckOut:
     """Decide on a prompt exactly as the pipeline would, without generating; only the audit event stays."""
-    given = {"project": wanted.project, "territory": wanted.territory, "identities": tuple(wanted.identities)}
+    given: dict[str, Any] = {
+        "project": wanted.project,
+        "territory": wanted.territory,
+        "identities": tuple(wanted.identities),
+    }
+    given["user"] = _alias(tools, partner, wanted.end_user)
     done = precheck(tools, partner, asked(wanted.prompt, wanted.modality, **given), wanted.modality)
     with tools.store.session() as session:
         note(session, tools, done, actor=f"partner:{partner}")
@@ -290,13 +297,18 @@ def _news(tools: Tools, job_id: str, seen: int) -> tuple[Job, list[AuditEvent]]:
 
 
 def _ask(wanted: Wanted, *, picture: bool, sound: bool) -> Ask:
-    given = wanted.model_dump(exclude={"picture", "sound"})
+    given = wanted.model_dump(exclude={"picture", "sound", "end_user"})
     for name in ("identities", "references"):
         given[name] = tuple(given.get(name, ()))
     return Ask(picture=picture, sound=sound, **given)
 
 
-def _submitted(tools: Tools, partner: str, ask: Ask, key: str | None) -> GenerationOut:
+def _alias(tools: Tools, partner: str, end_user: str) -> str:
+    return alias(tools.vault, partner, end_user) if end_user else ""
+
+
+def _submitted(tools: Tools, partner: str, plain: Ask, wanted: Wanted, key: str | None) -> GenerationOut:
+    ask = replace(plain, user=_alias(tools, partner, wanted.end_user))
     try:
         return _stored(tools, partner, ask, key)
     except IntegrityError:

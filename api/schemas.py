@@ -18,6 +18,8 @@ Name = Annotated[str, Field(min_length=1, max_length=200, pattern=_PLAIN)]
 Label = Annotated[str, Field(max_length=200, pattern=_PLAIN)]
 Territory = Annotated[str, Field(max_length=16, pattern=_PLAIN)]
 Id = Annotated[str, Field(pattern=r"^[a-z0-9_]{1,64}$")]
+EndUserId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._~-]{0,128}$")]
+EndUserInPath = Annotated[str, Path(pattern=r"^[A-Za-z0-9._~-]{1,128}$")]
 IdInPath = Annotated[str, Path(pattern=r"^[a-z0-9_]{1,64}$")]
 Cursor = Annotated[str | None, Query(pattern=r"^[a-z0-9_]{1,64}$")]
 Moment = Annotated[
@@ -42,6 +44,8 @@ class Wanted(_In):
     draft: bool = False
     """For review inside the studio: what the territory lets wait is left out until `/final`."""
     identities: list[Id] = Field(default_factory=list, max_length=16)
+    end_user: EndUserId = ""
+    """Who of the partner's users asks, by an opaque id of the partner's own; never a name."""
 
 
 class GenerationIn(Wanted):
@@ -70,6 +74,7 @@ class PrecheckIn(_In):
     project: Label = ""
     territory: Territory = ""
     identities: list[Id] = Field(default_factory=list, max_length=16)
+    end_user: EndUserId = ""
 
 
 class PrecheckedRule(BaseModel):
@@ -113,6 +118,16 @@ class AppealIn(_In):
     """Why a refusal is wrong, in words for the people who will decide."""
 
     reason: Annotated[str, Field(min_length=5, max_length=2000, pattern=_PLAIN)]
+
+
+class UserOut(BaseModel):
+    """How a partner's user stands; `level` is none, slow, hold or suspend."""
+
+    end_user: str
+    level: Literal["none", "slow", "hold", "suspend"]
+    strikes: int
+    total: float
+    next_expiry_at: str | None
 
 
 class IdentityIn(_In):

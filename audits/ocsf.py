@@ -40,6 +40,18 @@ _MEANING: Mapping[Tag, _As] = {
     Tag.REQUEST_RECEIVED: _As(_API, _CREATE),
     Tag.POLICY_DECIDED: _As(_API, _READ),
     Tag.POLICY_PRECHECK: _As(_API, _READ),
+    Tag.POLICY_ADDED: _As(_ENTITY, _CREATE),
+    Tag.POLICY_SHADOWED: _As(_ENTITY, _UPDATE),
+    Tag.POLICY_DIFFERED: _As(_API, _READ),
+    Tag.POLICY_ACTIVATED: _As(_ENTITY, _ACTIVATE, severity=3),
+    Tag.POLICY_RETIRED: _As(_ENTITY, _DEACTIVATE, severity=3),
+    Tag.POLICY_REVERTED: _As(_ENTITY, _ACTIVATE, severity=3),
+    Tag.ELECTION_STARTED: _As(_ENTITY, _ACTIVATE, severity=2),
+    Tag.ELECTION_ENDED: _As(_ENTITY, _DEACTIVATE, severity=2),
+    Tag.USER_STRUCK: _As(_API, _UPDATE, severity=2),
+    Tag.USER_RESTRICTED: _As(_ENTITY, _DEACTIVATE, severity=2),
+    Tag.USER_APPEALED: _As(_ENTITY, _UPDATE, severity=2),
+    Tag.USER_RESTORED: _As(_ENTITY, _ENABLE, severity=2),
     Tag.CLIP_GENERATED: _As(_API, _UPDATE),
     Tag.CLIP_HELD: _As(_API, _UPDATE, severity=2),
     Tag.CLIP_CLEARED: _As(_API, _UPDATE),
@@ -82,7 +94,14 @@ _MEANING: Mapping[Tag, _As] = {
     Tag.KEY_EXPIRING: _As(_ENTITY, _UPDATE, severity=3),
 }
 # The fact that names the managed thing; an identity stands in the leaf's own column.
-_ENTITY_ID = {"consent": "consent", "grant": "grant", "key": "key"}
+_ENTITY_ID = {
+    "consent": "consent",
+    "grant": "grant",
+    "key": "key",
+    "policy": "file",
+    "election": "file",
+    "user": "user",
+}
 
 
 def ocsf_lines(entries: Iterable[Entry], version: str) -> Iterator[str]:

@@ -21,7 +21,7 @@ from core.clock import Clock, milliseconds
 from core.events import Event, Tag, record
 from core.settings import Settings
 from core.state import FINAL, State
-from core.tables import IdempotencyKey, Job, Leftover, Outbox, Upload
+from core.tables import IdempotencyKey, Job, Leftover, Outbox, Strike, Upload
 
 ACTOR = "system"
 _DAY_MS = 86_400_000
@@ -180,6 +180,9 @@ DEADLINES: tuple[Deadline, ...] = (
         lambda keep: keep.keep_requests_days,
         partial(_ended, (State.RELEASED,), col(Job.erased_ms)),
         _erase,
+    ),
+    Deadline(
+        "strikes", lambda keep: keep.keep_refused_days, partial(_old, Strike, col(Strike.expires_ms)), _delete
     ),
     Deadline("notes", lambda keep: keep.keep_notes_days, _notes, _drop_keys),
     Deadline(

@@ -47,6 +47,18 @@ class Tag(StrEnum):
     REQUEST_RECEIVED = "request:received"
     POLICY_DECIDED = "policy:decided"
     POLICY_PRECHECK = "policy:precheck"
+    POLICY_ADDED = "policy:added"
+    POLICY_SHADOWED = "policy:shadowed"
+    POLICY_DIFFERED = "policy:differed"
+    POLICY_ACTIVATED = "policy:activated"
+    POLICY_RETIRED = "policy:retired"
+    POLICY_REVERTED = "policy:reverted"
+    ELECTION_STARTED = "election:started"
+    ELECTION_ENDED = "election:ended"
+    USER_STRUCK = "user:struck"
+    USER_RESTRICTED = "user:restricted"
+    USER_APPEALED = "user:appealed"
+    USER_RESTORED = "user:restored"
     CLIP_GENERATED = "clip:generated"
     CLIP_HELD = "clip:held"
     CLIP_CLEARED = "clip:cleared"
@@ -114,7 +126,20 @@ _DECISION: Mapping[str, Fact] = {
     "models": Many(_MODEL),
     "matched": COUNT,
     "matches": Many(_MATCH),
+    "layers?": Many(DIGEST),
 }
+_FILE: Mapping[str, Fact] = {"file": DIGEST, "kind": WORD, "policy": WORD, "version": LABEL}
+_TIGHTER = Record({"rule": WORD, "outcome": WORD, "was": WORD, "threshold?": SCORE, "threshold_was?": SCORE})
+_ELECTION: Mapping[str, Fact] = {
+    "file": DIGEST,
+    "election": WORD,
+    "jurisdiction": PLACE,
+    "starts": TIME,
+    "ends": TIME,
+    "candidates": COUNT,
+    "tightened": Many(_TIGHTER),
+}
+_USER: Mapping[str, Fact] = {"user": ID, "level": WORD, "was": WORD, "sum": SCORE}
 _RATE = Record({"case": LINE, "hits": COUNT, "trials": COUNT, "better": WORD})
 # Why a request came to where it is: the stage, the rules and what they are about.
 _WHY: Mapping[str, Fact] = {"stage": WORD, "rules": Many(WORD), "categories": Many(WORD)}
@@ -161,6 +186,50 @@ _FACTS: Mapping[Tag, Told] = {
         "The policy decided on a prompt that nothing was made of; the prompt is private.",
         ("partner",),
         {"kind": WORD, "territory?": PLACE, **_DECISION},
+    ),
+    Tag.POLICY_ADDED: Told("An admin added a pack, an overlay or an election as a draft.", (), _FILE),
+    Tag.POLICY_SHADOWED: Told("A pack decides beside the active one, without effect.", (), _FILE),
+    Tag.POLICY_DIFFERED: Told(
+        "The pack in the shadow would have decided otherwise.",
+        _CLIP,
+        {
+            "stage": WORD,
+            "outcome": WORD,
+            "would": WORD,
+            "pack": DIGEST,
+            "shadow": DIGEST,
+            "rules": Many(WORD),
+            "would_rules": Many(WORD),
+        },
+    ),
+    Tag.POLICY_ACTIVATED: Told(
+        "Another admin made it the active one.", (), {**_FILE, "before?": DIGEST, "changes?": Many(_TIGHTER)}
+    ),
+    Tag.POLICY_RETIRED: Told(
+        "An admin proposed to end an overlay or an election, or another one ended it (`final`).",
+        (),
+        {**_FILE, "final": FLAG},
+    ),
+    Tag.POLICY_REVERTED: Told(
+        "An admin went back to the pack that was active before `from`; the reason is private.",
+        (),
+        {**_FILE, "from": DIGEST},
+    ),
+    Tag.ELECTION_STARTED: Told("An election began: what is tightened until it ends.", (), _ELECTION),
+    Tag.ELECTION_ENDED: Told("An election is over: what is no longer tightened.", (), _ELECTION),
+    Tag.USER_STRUCK: Told(
+        "A refusal counts against the partner's user who asked.",
+        _CLIP,
+        {**_USER, "category": WORD, "weight": SCORE, "expires": TIME},
+    ),
+    Tag.USER_RESTRICTED: Told("Their strikes reached a level.", ("partner",), _USER),
+    Tag.USER_APPEALED: Told(
+        "The partner appealed against a user's restriction; the reason is private.", ("partner",), _USER
+    ),
+    Tag.USER_RESTORED: Told(
+        "Strikes were lifted: `why` is staff, or appeal where a refusal was overturned; the reason is private.",
+        ("partner",),
+        {**_USER, "why": WORD, "strikes": COUNT},
     ),
     Tag.CLIP_GENERATED: Told(
         "The engine made a lossless clip.",

@@ -89,7 +89,10 @@ class Pseudonym(SQLModel, table=True):
 class Job(SQLModel, table=True):
     """One request on its way. Every change of `state` is guarded by `state` and `fence`."""
 
-    __table_args__ = (Index("job_runnable", "state", "lease_until_ms"),)
+    __table_args__ = (
+        Index("job_runnable", "state", "lease_until_ms"),
+        Index("job_user", "partner", "user", "created_ms"),
+    )
 
     id: str = Field(primary_key=True)
     partner: str = Field(foreign_key="partner.id", index=True)
@@ -98,6 +101,8 @@ class Job(SQLModel, table=True):
     project: str = ""
     territory: str = ""
     prompt: str
+    user: str | None = None
+    """For which of the partner's users, as a keyed digest of the id that the partner gave."""
     ask: dict[str, Any] = Field(sa_column=_json())
     """What was asked: seconds, size, fps, picture, sound, engine, seed, identities, references."""
     state: str = Field(index=True)
@@ -369,6 +374,88 @@ class GateKey(SQLModel, table=True):
     active_ms: int | None = Field(default=None, sa_type=BigInteger)
     revoked_ms: int | None = Field(default=None, sa_type=BigInteger)
     """From when on it no longer counts, which may lie before the revocation itself."""
+
+
+class PolicyFile(SQLModel, table=True):
+    """A policy pack, an overlay or an election as it was written: added by one admin, made active by another.
+
+    A row stays for ever, so that every decision can be made again under what made it.
+    """
+
+    __table_args__ = (
+        CheckConstraint("approved_by <> added_by", name="policyfile_two_people"),
+        CheckConstraint(
+            "state IN ('kept', 'draft', 'shadow', 'withdrawn') OR approved_by IS NOT NULL",
+            name="policyfile_approved",
+        ),
+        CheckConstraint("ended_by IS NULL OR ended_by <> ending_by", name="policyfile_two_people_end"),
+        Index(
+            "policyfile_one_active",
+            "kind",
+            "slot",
+            unique=True,
+            sqlite_where=text("state = 'active'"),
+            postgresql_where=text("state = 'active'"),
+        ),
+        Index(
+            "policyfile_one_shadow",
+            "kind",
+            unique=True,
+            sqlite_where=text("state = 'shadow'"),
+            postgresql_where=text("state = 'shadow'"),
+        ),
+    )
+
+    sha256: str = Field(primary_key=True)
+    kind: str
+    """pack, overlay or election"""
+    name: str
+    version: str
+    slot: str = ""
+    """Of which only one can be active: "" for packs, the name for the others."""
+    content: bytes = Field(sa_column=_bytes())
+    state: str = Field(index=True)
+    """kept (of the installation's own file), draft, shadow, active, retired, withdrawn"""
+    starts_ms: int | None = Field(default=None, sa_type=BigInteger)
+    ends_ms: int | None = Field(default=None, sa_type=BigInteger)
+    announced: str = ""
+    """Of an election: "", started or ended."""
+    added_by: str
+    approved_by: str | None = None
+    ending_by: str | None = None
+    """Who proposed that an overlay or election ends before its time."""
+    ended_by: str | None = None
+    before: str | None = None
+    """The pack that was active until this one was."""
+    created_ms: int = _ms()
+    active_ms: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class Strike(SQLModel, table=True):
+    """What one refused request of a partner's user costs them; a request gives one at most."""
+
+    __table_args__ = (Index("strike_user", "partner", "user", "expires_ms"),)
+
+    job: str = Field(primary_key=True, foreign_key="job.id")
+    partner: str = Field(foreign_key="partner.id")
+    user: str
+    """A keyed digest of the id that the partner uses."""
+    category: str
+    weight: int
+    """In thousandths."""
+    at_ms: int = _ms()
+    expires_ms: int = Field(sa_type=BigInteger, index=True)
+    lifted_ms: int | None = Field(default=None, sa_type=BigInteger)
+
+
+class EndUser(SQLModel, table=True):
+    """A partner's user who has strikes: what was last announced of them, and their appeal."""
+
+    partner: str = Field(primary_key=True, foreign_key="partner.id")
+    user: str = Field(primary_key=True)
+    level: str = "none"
+    appealed_ms: int | None = Field(default=None, sa_type=BigInteger)
+    updated_ms: int = _ms()
 
 
 class AuditEvent(SQLModel, table=True):

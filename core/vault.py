@@ -7,6 +7,8 @@ or in any copy. So the wrapped keys live in a database of their own, which backu
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -74,6 +76,7 @@ class Vault:
 
     def __init__(self, key: bytes, url: str) -> None:
         self._envelope = Envelope(key)
+        self._aliases = hmac.new(key, b"greenlight aliases", hashlib.sha256).digest()
         self._store = Store(url)
         self._store.make(SubjectKey)
 
@@ -114,6 +117,10 @@ class Vault:
             session.execute(delete(SubjectKey).where(col(SubjectKey.subject).in_(subjects)))
             session.commit()
         return self._store.scrub(SubjectKey)
+
+    def alias(self, name: str) -> str:
+        """Give a keyed digest (64 hex digits) under which a name can be found again by whoever knows it, and only so."""
+        return hmac.new(self._aliases, name.encode(), hashlib.sha256).hexdigest()
 
     def holds(self, subject: str) -> bool:
         """Tell whether a subject's key exists."""

@@ -11,7 +11,7 @@ from typing import Any
 from sqlmodel import Session
 
 from core.blobs import LocalBlobs
-from core.clock import Clock, SystemClock
+from core.clock import Clock, SystemClock, milliseconds
 from core.errors import KeyMissing
 from core.media import sandbox
 from core.settings import Settings
@@ -25,6 +25,7 @@ from pipeline.keyring import Keyring, first_keys
 from pipeline.ledger import open_ledger
 from pipeline.matching import Matcher, onlooker
 from pipeline.records import prover
+from pipeline.rulebook import Rulebook, candidates, keep
 from pipeline.screening import ChildDetector, child_pool
 from pipeline.shelf import Shelf
 from pipeline.tools import Stamp, Tools
@@ -59,14 +60,17 @@ def assemble(settings: Settings) -> Tools:
         cage=cage,
     )
     detector = partial(_detector, settings, vault_key)
+    pack, book = load(settings.policy_pack or default_pack()), Rulebook()
+    keep(store, pack, milliseconds(clock.now()))
     return Tools(
         settings=settings,
         store=store,
         blobs=LocalBlobs(settings.data_dir / "blobs"),
         clock=clock,
         vault=vault,
-        pack=load(settings.policy_pack or default_pack()),
-        read_prompt=_PromptDesk(settings.models_dir),
+        pack=pack,
+        book=book,
+        read_prompt=_PromptDesk(settings.models_dir, clock, book),
         engine=cache(lambda name: open_engine(name, settings.checkpoints_dir)),
         detectors=(
             detector(name="likeness", tier=settings.likeness_tier, target="safety.likeness:Likeness"),
@@ -137,13 +141,15 @@ def _time_doubles(settings: Settings) -> dict[str, str]:
 class _PromptDesk:
     """Reads prompts with the names of the people protected now; the models load once."""
 
-    def __init__(self, models_dir: Path) -> None:
-        self.models_dir = models_dir
+    def __init__(self, models_dir: Path, clock: Clock, book: Rulebook) -> None:
+        self.models_dir, self.clock, self.book = models_dir, clock, book
         self.reader: PromptReader | None = None
 
     def __call__(self, session: Session, text: str, modality: str) -> dict[str, Any]:
         if self.reader is None:
             self.reader = PromptReader.load(self.models_dir)
         names = people.protected_names(session, ProtectedName)
+        for election in self.book.standing(session, milliseconds(self.clock.now())):
+            names += [ProtectedName(id=name, names=called) for name, called in candidates(election)]
         models = [asdict(model) for model in self.reader.models]
         return self.reader.read(text, modality=modality, protected=names) | {"models": models}

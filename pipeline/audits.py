@@ -44,11 +44,11 @@ class Remembered:
     worse: tuple[Worse, ...]
 
 
-def subject(tools: Tools) -> str:
-    """Name what an audit of this installation tests: SHA-256 over code version, pack and models."""
+def subject(session: Session, tools: Tools) -> str:
+    """Name what an audit of this installation tests: SHA-256 over code version, active pack and models."""
     about = {
         "greenlight": tools.version,
-        "pack": tools.pack.sha256,
+        "pack": tools.book.base(session, tools.pack).sha256,
         "likeness_tier": tools.settings.likeness_tier,
         "models": {name: source.sha256 for name, source in registry().items()},
     }
@@ -64,7 +64,7 @@ def remember(tools: Tools, result: SuiteResult, actor: str) -> Remembered:
             id=new_id("run"),
             suite=result.name,
             quick=result.quick,
-            subject=subject(tools),
+            subject=subject(session, tools),
             passed=result.passed,
             result=text,
             at_ms=milliseconds(tools.clock.now()),
@@ -96,7 +96,7 @@ def lacking(session: Session, tools: Tools) -> list[str]:
     required = [name.strip() for name in tools.settings.audit_required.split(",") if name.strip()]
     if not required:
         return []
-    tested = subject(tools)
+    tested = subject(session, tools)
     return [name for name in required if not _passed(session, name, tested)]
 
 

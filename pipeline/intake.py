@@ -23,7 +23,8 @@ from core.store import job as find_job
 from core.store import move
 from core.tables import IdempotencyKey, Identity, Job, Outbox, Partner, Upload
 from generation.engines import DOUBLES
-from pipeline import labelling, leaves
+from pipeline import labelling, leaves, strikes
+from pipeline.restrictions import terms_of
 from pipeline.steps import scratch_folder
 from pipeline.tools import Tools
 from provenance.labels import Purpose
@@ -36,6 +37,7 @@ _INGEST = {
     "voice": ("core.media.ingest:ingest_voice", ".mkv"),
     "video": ("core.media.ingest:ingest_video", ".mkv"),
 }
+_COLUMNS = frozenset(("prompt", "project", "territory", "user"))
 _MAX_SECONDS = {"picture": 0.0, "voice": 60.0, "video": 60.0}
 
 
@@ -62,6 +64,8 @@ class Ask:
     """For the studio's eyes: labels that the territory's rules let wait are left out."""
     draft_of: str = ""
     """The draft whose clip this is the final delivery of."""
+    user: str = ""
+    """For which of the partner's users, as `strikes.alias` gives it."""
 
 
 def submit(
@@ -77,6 +81,7 @@ def submit(
         return find_job(session, known.job), True
     job = _checked(session, tools, partner, ask)
     _check_quota(session, tools, partner)
+    _check_user(session, tools, job)
     labelling.planned(job, tools.settings.provider)  # a territory that cannot be served is said at once
     session.add(job)
     session.flush()
@@ -110,6 +115,7 @@ def finalize(
     asked = {field.name: drafted.ask[field.name] for field in fields(Ask) if field.name in drafted.ask}
     asked |= {name: tuple(asked[name]) for name in ("identities", "references")}
     asked |= {"prompt": drafted.prompt, "project": drafted.project, "territory": drafted.territory}
+    asked["user"] = drafted.user or ""
     ask = Ask(**(asked | {"draft": False, "draft_of": drafted.id}))
     return submit(session, tools, partner_id, ask, key=key)
 
@@ -214,9 +220,7 @@ def _checked(session: Session, tools: Tools, partner: Partner, ask: Ask) -> Job:
     _check_references(session, partner.id, ask)
     _check_identities(session, ask.identities)
     now_ms = milliseconds(tools.clock.now())
-    asked = {
-        name: value for name, value in asdict(ask).items() if name not in {"prompt", "project", "territory"}
-    }
+    asked = {name: value for name, value in asdict(ask).items() if name not in _COLUMNS}
     asked |= {
         "engine": ask.engine or tools.settings.engine,
         "seed": secrets.randbits(31) if ask.seed is None else ask.seed,
@@ -230,6 +234,7 @@ def _checked(session: Session, tools: Tools, partner: Partner, ask: Ask) -> Job:
         project=ask.project,
         territory=ask.territory,
         prompt=prompt,
+        user=ask.user or None,
         ask=asked,
         payload=f"{secrets.randbits(64):016x}",
         got={"sandbox": sandbox.kind(), "doubles": _doubles(tools, str(asked["engine"]))},
@@ -276,6 +281,11 @@ def _check_identities(session: Session, identities: Sequence[str]) -> None:
         person = session.get(Identity, name)
         if person is None or person.erased:
             raise BadInput(f"There is no identity {name}.")
+
+
+def _check_user(session: Session, tools: Tools, job: Job) -> None:
+    if job.user is not None:
+        strikes.check_pace(session, job.partner, job.user, terms_of(session, tools), job.created_ms)
 
 
 def _check_quota(session: Session, tools: Tools, partner: Partner) -> None:

@@ -56,7 +56,7 @@ def decided(decision: Decision) -> dict[str, Any]:
         "models": [{"name": model["name"], "sha256": model["sha256"]} for model in models],
         "matched": len(matches),
         "matches": [_match(match) for match in sorted(matches, key=_likeness, reverse=True)[:_MATCHES]],
-    }
+    } | ({"layers": list(decision.layers)} if decision.layers else {})
 
 
 def why(decision: Decision) -> dict[str, Any]:

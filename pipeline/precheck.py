@@ -41,7 +41,7 @@ def precheck(tools: Tools, partner: str, ask: Ask, modality: Modality) -> Preche
     with tools.store.reading() as session:
         job = draft(session, tools, partner, ask)
     job.kind = "soundtrack" if modality == "soundtrack" else "generation"
-    decision = judge_prompt(job, tools)
+    decision = judge_prompt(job, tools).decision
     return Prechecked(job, decision, ask.prompt, (time.perf_counter() - start) * 1000)
 
 

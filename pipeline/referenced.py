@@ -7,10 +7,10 @@ screened then.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from core.clock import milliseconds
-from core.decision import Decision
 from core.media.clip import Clip, Picture
 from core.media.exhibit import reduced
 from core.media.probe import probe
@@ -18,6 +18,7 @@ from core.media.read import picture
 from core.media.write import Mezzanine
 from core.tables import Job, Upload
 from pipeline import rulings
+from pipeline.judging import Judged, judge_screened
 from pipeline.screening import needed_detectors, sightings
 from pipeline.tools import Tools
 
@@ -25,16 +26,16 @@ _STILL_FPS = 4
 _GRAVITY = ("allow", "hold", "refuse")
 
 
-def judge_references(job: Job, tools: Tools, folder: Path) -> list[Decision]:
+def judge_references(job: Job, tools: Tools, folder: Path) -> list[Judged]:
     """Decide on each picture and voice that a request brings, in their order; `folder` is for scratch files."""
     with tools.store.reading() as session:
         uploads = [session.get_one(Upload, name) for name in job.ask["references"]]
     return [_judged(job, tools, upload, folder) for upload in uploads]
 
 
-def gravest(decisions: list[Decision]) -> list[Decision]:
+def gravest(every: list[Judged]) -> list[Judged]:
     """Put the decision that counts last: refusals after holds, and what needs two reviewers after what does not."""
-    return sorted(decisions, key=lambda one: (_GRAVITY.index(one.outcome), one.grave))
+    return sorted(every, key=lambda one: (_GRAVITY.index(one.decision.outcome), one.decision.grave))
 
 
 def as_clip(upload: Upload, source: Path, folder: Path) -> Clip:
@@ -52,13 +53,14 @@ def still(rgb: Picture, into: Path) -> Clip:
     return probe(into)
 
 
-def _judged(job: Job, tools: Tools, upload: Upload, folder: Path) -> Decision:
+def _judged(job: Job, tools: Tools, upload: Upload, folder: Path) -> Judged:
     clip = as_clip(upload, tools.blobs.path("private", upload.blob), folder)
     needed = needed_detectors(clip)
     used = [detector for detector in tools.detectors if detector.name in needed]
     seen = sightings(used, clip, tools.settings.screen_seconds)
     with tools.store.reading() as session:
         facts = rulings.screen_facts(session, job, clip, seen, now_ms=milliseconds(tools.clock.now()))
-    facts["matches"] = [match | {"reference": upload.id} for match in facts["matches"]]
-    facts["reference"] = upload.id
-    return rulings.never_blind(tools.pack.decide("screen", facts), seen, needed)
+        facts["matches"] = [match | {"reference": upload.id} for match in facts["matches"]]
+        facts["reference"] = upload.id
+        judged = judge_screened(session, job, tools, facts)
+    return replace(judged, decision=rulings.never_blind(judged.decision, seen, needed))

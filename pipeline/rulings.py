@@ -12,18 +12,30 @@ from core.decision import Decision, RuleHit, Stage
 from core.media.clip import Clip
 from core.tables import Job
 from pipeline.consents import Kind, resolve
+from pipeline.rulebook import CANDIDATE, candidates
 from pipeline.screening import Sighting
+from pipeline.strikes import Standing
 from policies.engine import Pack
+from policies.overlay import Overlay
 
 _SEEN_AS = {"view": "seen_as"}
 
 
-def prompt_facts(session: Session, job: Job, reading: dict[str, Any], *, now_ms: int) -> dict[str, Any]:
-    """Join what the prompt reader saw with who asks and what they are allowed."""
+def prompt_facts(
+    session: Session,
+    job: Job,
+    reading: dict[str, Any],
+    *,
+    now_ms: int,
+    elections: Sequence[Overlay] = (),
+    user: Standing | None = None,
+) -> dict[str, Any]:
+    """Join what the prompt reader saw with who asks, what they are allowed, and which elections are under way."""
+    standing = {name for election in elections for name, _ in candidates(election)}
     entities = [
-        entity
-        | {"consent": _covering(session, job, entity["id"], now_ms) if entity["kind"] == "protected" else ""}
+        _entity(session, job, entity, now_ms)
         for entity in reading["entities"]
+        if not entity["id"].startswith(CANDIDATE) or entity["id"] in standing
     ]
     identities = [
         {
@@ -35,7 +47,16 @@ def prompt_facts(session: Session, job: Job, reading: dict[str, Any], *, now_ms:
         for identity in job.ask["identities"]
     ]
     asked = {"entities": entities, "identities": identities, "request": _request(job)}
-    return reading | asked | {"user": {"level": "", "strikes": 0}, "elections": []}
+    asked["user"] = {"level": user.level if user else "", "strikes": user.strikes if user else 0}
+    asked["elections"] = [{"name": one.name, "jurisdiction": one.place} for one in elections]
+    return reading | asked
+
+
+def _entity(session: Session, job: Job, entity: dict[str, Any], now_ms: int) -> dict[str, Any]:
+    if entity["id"].startswith(CANDIDATE):
+        return entity | {"kind": "candidate", "consent": ""}
+    consent = _covering(session, job, entity["id"], now_ms) if entity["kind"] == "protected" else ""
+    return entity | {"consent": consent}
 
 
 def screen_facts(

@@ -24,7 +24,8 @@ from core.shot import Tick
 from core.state import CANCELLABLE, State
 from core.store import claim, move, postpone, renew
 from core.tables import Job, Ruling
-from pipeline import consents, credentials, leaves, rulings, stamping
+from pipeline import consents, credentials, leaves, rulings, stamping, strikes
+from pipeline.restrictions import terms_of
 from pipeline.steps import STEPS, Done
 from pipeline.tools import Tools
 
@@ -117,6 +118,8 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
                 session.add(_ruling_row(job, decision, now_ms))
                 session.flush()  # the newest row is the one that people decide on
                 consents.use(session, job.id, decision.consents)
+            if done.to is State.REFUSED and job.user is not None:
+                strikes.strike(session, job, done.ruling, terms_of(session, tools), tools.clock)
         if done.manifest is not None:
             credentials.bind(session, job, *done.manifest, at_ms=now_ms)
             stamping.note(session, job.id, unstamped=done.unstamped, now_ms=now_ms)

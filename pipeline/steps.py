@@ -16,11 +16,11 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import Session
+from sqlmodel import Session, col, select
 
 from core.clock import iso, milliseconds
 from core.decision import Decision
-from core.errors import BadMedia, Unavailable
+from core.errors import BadMedia, PolicyError, Unavailable
 from core.events import Tag
 from core.finding import Model
 from core.media.clip import Clip
@@ -28,10 +28,11 @@ from core.media.probe import probe
 from core.models import file_sha256
 from core.shot import Reference, Shot, Tick
 from core.state import State
-from core.tables import Job, Upload
+from core.tables import Job, Ruling, Upload
 from generation.engines import DOUBLES
 from generation.grid import snap
-from pipeline import audits, labelling, leaves, referenced, rulings
+from pipeline import audits, labelling, leaves, referenced, rulings, strikes
+from pipeline.judging import Judged, in_force, judge_screened, judged
 from pipeline.screening import Sighting, needed_detectors, sightings
 from pipeline.tools import Tools
 from provenance.manifest import Claim, Origin, Parent, read
@@ -64,29 +65,36 @@ Step = Callable[[Job, Tools, Tick], Done]
 def admit(job: Job, tools: Tools, tick: Tick) -> Done:
     """Check the prompt and the references against the policy, with the consents of everyone they concern."""
     tick(0.0)
-    decisions = [judge_prompt(job, tools)]
-    if decisions[0].outcome != "refuse" and job.ask["references"]:
+    all_judged = [judge_prompt(job, tools)]
+    if all_judged[0].decision.outcome != "refuse" and job.ask["references"]:
         with scratch_folder(tools) as folder:
-            decisions += referenced.judge_references(job, tools, folder)
+            all_judged += referenced.judge_references(job, tools, folder)
         tick(0.9)
-    *others, decision = referenced.gravest(decisions)
-    to = {"allow": State.ADMITTED, "hold": State.HELD, "refuse": State.REFUSED}[decision.outcome]
-    done = _ruled(decision, to, held_at="admit")
-    events = tuple((Tag.POLICY_DECIDED, leaves.decided(other)) for other in others) + done.events
-    return replace(done, others=tuple(others), events=events)
+    *others, last = referenced.gravest(all_judged)
+    to = {"allow": State.ADMITTED, "hold": State.HELD, "refuse": State.REFUSED}[last.decision.outcome]
+    done = _ruled(last, to, held_at="admit")
+    events = tuple(event for other in others for event in _told(other)) + done.events
+    return replace(done, others=tuple(other.decision for other in others), events=events)
 
 
-def judge_prompt(job: Job, tools: Tools) -> Decision:
+def judge_prompt(job: Job, tools: Tools) -> Judged:
     """Decide on a prompt; a gate that cannot read it, or was not audited as it must be, holds it."""
     with tools.store.reading() as session:
         if missing := audits.lacking(session, tools):
-            return rulings.fault("prompt", tools.pack, f"It has yet to pass an audit: {', '.join(missing)}.")
+            why = f"It has yet to pass an audit: {', '.join(missing)}."
+            return Judged(rulings.fault("prompt", tools.pack, why))
         try:
+            force = in_force(session, job, tools)
             reading = tools.read_prompt(session, job.prompt, _modality(job))
-        except Unavailable as error:
-            return rulings.fault("prompt", tools.pack, error.message)
-        facts = rulings.prompt_facts(session, job, reading, now_ms=_now(tools))
-    return tools.pack.decide("prompt", facts)
+        except (Unavailable, PolicyError) as error:
+            return Judged(rulings.fault("prompt", tools.pack, error.message))
+        now_ms, user = _now(tools), None
+        if job.user is not None:
+            user = strikes.standing(session, job.partner, job.user, force.active.text.strikes, now_ms)
+        facts = rulings.prompt_facts(
+            session, job, reading, now_ms=now_ms, elections=force.elections, user=user
+        )
+    return judged("prompt", force, facts)
 
 
 def generate(job: Job, tools: Tools, tick: Tick) -> Done:
@@ -150,9 +158,10 @@ def screen(job: Job, tools: Tools, tick: Tick) -> Done:
     tick(0.9)
     with tools.store.reading() as session:
         facts = rulings.screen_facts(session, job, clip, seen, now_ms=_now(tools))
-    decision = rulings.never_blind(tools.pack.decide("screen", facts), seen, needed)
-    to = {"allow": State.CLEARED, "hold": State.HELD, "refuse": State.REJECTED}[decision.outcome]
-    return _ruled(decision, to, held_at="screen", got={"screened": _screened(seen)})
+        made = judge_screened(session, job, tools, facts)
+    made = replace(made, decision=rulings.never_blind(made.decision, seen, needed))
+    to = {"allow": State.CLEARED, "hold": State.HELD, "refuse": State.REJECTED}[made.decision.outcome]
+    return _ruled(made, to, held_at="screen", got={"screened": _screened(seen)})
 
 
 def mark(job: Job, tools: Tools, tick: Tick) -> Done:
@@ -219,10 +228,18 @@ def record(job: Job, tools: Tools, tick: Tick) -> Done:
         "store": job.got["store_sha256"],
         "mezzanine": job.got["mezzanine_sha256"],
         "checkpoint": job.got["engine"]["sha256"],
-        "pack": tools.pack.sha256,
+        "pack": _decided_by(job, tools),
     }
     # Until the transaction that carries this event commits, nothing is public; from then on only forward.
     return Done(to=State.RECORDED, events=((Tag.CLIP_RECORDED, facts),))
+
+
+def _decided_by(job: Job, tools: Tools) -> str:
+    """Name the pack that decided last on a request, which need not be the one of now."""
+    with tools.store.reading() as session:
+        wanted = select(Ruling).where(Ruling.job == job.id).order_by(col(Ruling.id).desc()).limit(1)
+        ruling = session.exec(wanted).first()
+    return ruling.decision["pack_sha256"] if ruling else tools.pack.sha256
 
 
 def release(job: Job, tools: Tools, tick: Tick) -> Done:
@@ -295,19 +312,21 @@ def scratch_folder(tools: Tools) -> Iterator[Path]:
         yield Path(name)
 
 
-def _ruled(decision: Decision, to: State, *, held_at: str, got: dict[str, Any] | None = None) -> Done:
+def _ruled(made: Judged, to: State, *, held_at: str, got: dict[str, Any] | None = None) -> Done:
     after = {
         State.HELD: Tag.CLIP_HELD,
         State.REFUSED: Tag.CLIP_REFUSED,
         State.REJECTED: Tag.CLIP_REJECTED,
         State.CLEARED: Tag.CLIP_CLEARED,
     }
-    events = (
-        (Tag.POLICY_DECIDED, leaves.decided(decision)),
-        *(((after[to], leaves.why(decision)),) if to in after else ()),
-    )
+    events = (*_told(made), *(((after[to], leaves.why(made.decision)),) if to in after else ()))
     values = {"held_at": held_at} if to is State.HELD else {}
-    return Done(to=to, values=values, got=got or {}, events=events, ruling=decision)
+    return Done(to=to, values=values, got=got or {}, events=events, ruling=made.decision)
+
+
+def _told(made: Judged) -> tuple[tuple[Tag, dict[str, Any]], ...]:
+    differs = ((Tag.POLICY_DIFFERED, made.differs),) if made.differs else ()
+    return ((Tag.POLICY_DECIDED, leaves.decided(made.decision)), *differs)
 
 
 def _claim(job: Job, tools: Tools, clip: Clip) -> Claim:

@@ -15,6 +15,7 @@ from core.clock import milliseconds
 from core.state import RUNNABLE
 from core.tables import Job, Outbox
 from pipeline.keys import watch
+from pipeline.packs import announce
 from pipeline.stamping import stamp_released
 from pipeline.tools import Tools
 
@@ -23,7 +24,7 @@ HINT_LIMIT = 500
 
 
 def sweep(tools: Tools) -> None:
-    """Delete what is left behind, finish erasures, end grants, announce expiring keys, give time stamps owed."""
+    """Delete what is left behind, finish erasures, end grants, announce expiring keys and elections, give time stamps owed."""
     home = tools.settings.data_dir / "scratch"
     for folder in home.iterdir() if home.is_dir() else ():
         if time.time() - _touched(folder) > SCRATCH_SECONDS:
@@ -31,6 +32,7 @@ def sweep(tools: Tools) -> None:
     with tools.store.session() as session:
         watch(session, tools.clock, days=tools.settings.key_warning_days)
         expire(session, tools.clock, tools.vault)
+        announce(session, tools.book, tools.pack, tools.clock)
         session.commit()
     if not tools.settings.broker_url:
         # Embedded workers look into the table of requests itself; hints are for queues.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from core.vault import Vault
 from generation.engines import Engine
 from pipeline.keyring import Keyring
 from pipeline.matching import Matcher
+from pipeline.rulebook import Rulebook
 from pipeline.screening import Detector
 from policies.engine import Pack
 from provenance.labels import Plan
@@ -49,6 +50,7 @@ class Tools:
     clock: Clock
     vault: Vault
     pack: Pack
+    """The installation's own, which decides until another one is activated."""
     read_prompt: ReadPrompt
     engine: Callable[[str], Engine]
     detectors: Sequence[Detector]
@@ -74,3 +76,5 @@ class Tools:
     """Of Greenlight, for manifests and receipts."""
     doubles: Mapping[str, str]
     """Development doubles of this installation and what they stand for; a request adds its engine."""
+    book: Rulebook = field(default_factory=Rulebook)
+    """The packs that were activated, what is laid over them, and what decides in the shadow."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -46,7 +46,8 @@ class Rule:
 class Pack:
     """A loaded pack; `sha256` is the hex digest of the file it was read from.
 
-    With overlays (policies/overlay.py) `sha256` names the whole, and `layers` the files it was put together from.
+    With overlays (policies/overlay.py) `sha256` names the whole, `layers` the files it was put together from, and
+    `content` is empty.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Pack:
     text: PackText
     ways: Mapping[Stage, Shortcut]
     layers: tuple[str, ...] = ()
+    content: bytes = field(default=b"", repr=False)
 
     def decide(self, stage: Stage, facts: Mapping[str, Any]) -> Decision:
         """Decide on facts as JSON; the same facts always give the same decision.
@@ -70,7 +72,7 @@ class Pack:
     def replay(self, stage: Stage, facts: dict[str, Any]) -> Decision:
         """Decide on facts that were read from JSON, as a stored decision holds them."""
         found = fact.problems(stage, facts)
-        hits = (_incomplete(found),) if found else tuple(self._hits(stage, facts))
+        hits = (_incomplete(found),) if found else tuple(self.hits(stage, facts))
         outcome: Outcome = max((hit.outcome for hit in hits), key=SEVERITY.__getitem__, default="allow")
         return Decision(
             stage=stage,
@@ -84,16 +86,19 @@ class Pack:
             layers=self.layers,
         )
 
-    def _hits(self, stage: Stage, facts: dict[str, Any]) -> list[RuleHit]:
+    def hits(self, stage: Stage, facts: Mapping[str, Any]) -> Iterator[RuleHit]:
+        """Give the rules that fire on facts that were checked, as they are found."""
         value = self.messages.value
         try:
             bindings = {name: value(shape, facts[name]) for name, shape in STAGES[stage].items()}
             look = self.ways[stage].look(facts, bindings, self.messages)
         except ValueError as error:
-            return [_incomplete((str(error),))]
+            yield _incomplete((str(error),))
+            return
         mine = (rule for rule in self.rules if rule.text.stage == stage)
-        asked = (rule for rule, fires in zip(mine, look.firing, strict=True) if fires)
-        return [hit for rule in asked if (hit := self._hit(rule, facts, bindings, look)) is not None]
+        for rule, fires in zip(mine, look.firing, strict=True):
+            if fires and (hit := self._hit(rule, facts, bindings, look)) is not None:
+                yield hit
 
     def _hit(self, rule: Rule, facts: Mapping[str, Any], bindings: Bindings, look: Look) -> RuleHit | None:
         known = {**bindings, "threshold": rule.text.threshold or 0.0}
@@ -206,7 +211,7 @@ def load(path: Path) -> Pack:
 
 def load_bytes(content: bytes) -> Pack:
     """Check and compile a pack from the bytes of its file, as `load` does."""
-    return assembled(parse(content), hashlib.sha256(content).hexdigest())
+    return replace(assembled(parse(content), hashlib.sha256(content).hexdigest()), content=content)
 
 
 def assembled(text: PackText, sha256: str, layers: tuple[str, ...] = ()) -> Pack:
@@ -264,7 +269,7 @@ def _refuses_what_is_always_refused(pack: Pack) -> None:
     for floor in always.FLOORS:
         counted = _seeing_little(pack, floor)
         for case in floor.cases():
-            if not any(_meets(hit, case) for hit in counted.replay("prompt", dict(case.facts)).rules):
+            if not any(_meets(hit, case) for hit in counted.hits("prompt", case.facts)):
                 how = "as grave, " if case.grave else ""
                 raise PolicyError(f"{pack.name} must {case.least}, {how}{floor.how}: {case.what}")
 

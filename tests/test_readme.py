@@ -67,11 +67,18 @@ def test_every_state_is_in_the_readme() -> None:
 def test_every_route_is_in_the_readme_and_the_other_way_round() -> None:
     from fastapi.routing import APIRoute
 
-    from api import audits, bindings, generations, people, public
+    from api import audits, bindings, generations, people, public, users
 
     routes = {
         f"{method} {route.path.replace(':path', '')}"
-        for router in (generations.router, people.router, audits.router, public.router, bindings.router)
+        for router in (
+            users.router,
+            generations.router,
+            people.router,
+            audits.router,
+            public.router,
+            bindings.router,
+        )
         for route in router.routes
         if isinstance(route, APIRoute)
         for method in route.methods

@@ -16,7 +16,9 @@ from api.cli import (
     models,
     people,
     policy,
+    policy_life,
     review,
+    users,
 )
 from core.journal import start_journal
 
@@ -37,7 +39,9 @@ for module in (audit_query, audit_saved, audit_access):
     module.add_to(audit.app)
 keeping.add_to(audit.app)
 app.add_typer(audit.app, name="audit")
+policy_life.add_to(policy.app)
 app.add_typer(policy.app, name="policy")
+app.add_typer(users.app, name="users")
 app.add_typer(models.app, name="models")
 app.add_typer(keys.app, name="keys")
 

@@ -13,6 +13,7 @@ from api.cli.show import Json, answer, decision_lines, told
 from core.clock import iso
 from core.state import State
 from pipeline.intake import withdraw
+from pipeline.restrictions import settled
 from pipeline.review import Verdict, decide, queue
 
 app = typer.Typer(no_args_is_help=True, help="Decide on held clips.")
@@ -110,6 +111,7 @@ def _decided(clip: str, verdict: Verdict, reason: str, reviewer: str, *, as_json
             job = decide(
                 session, clip, verdict, reviewer=name, reason=reason, clock=tools.clock, vault=tools.vault
             )
+            settled(session, tools, job, name)
             session.commit()
         if job.state not in {State.HELD, State.REJECTED}:
             job = local.see_through(tools, clip, "request")

@@ -11,7 +11,10 @@ from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from api import console
+from core.clock import milliseconds
 from core.state import FINAL, State
+from core.tables import EndUser, Strike
+from pipeline.strikes import alias
 from tests.api.world import FILES, PASSWORD, PERSON, PROMPT, World, make_world, stream
 from tests.conftest import ManualClock
 
@@ -58,7 +61,25 @@ def _things(world: World) -> dict[str, str]:
         "consent_id": world.consent(person),
         "picture": world.upload("picture"),
         "video": world.upload("video"),
+        "end_user": _restricted(world),
     }
+
+
+def _restricted(world: World) -> str:
+    """Put a user of acme's there who is suspended."""
+    name, now_ms = alias(world.tools.vault, "acme", "jane-77"), milliseconds(world.clock.now())
+    job = world.place(State.REFUSED, user=name)
+    told = {"partner": "acme", "user": name}
+    strike = {
+        "job": job.id,
+        "category": "hate",
+        "weight": 90_000,
+        "at_ms": now_ms,
+        "expires_ms": now_ms + 10**9,
+    }
+    world.add(Strike(**told, **strike))
+    world.add(EndUser(**told, level="suspend", updated_ms=now_ms))
+    return "jane-77"
 
 
 class _Enrolling:
@@ -86,6 +107,7 @@ def _bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "POST /v1/generations/{job_id}/cancel": {},
         "POST /v1/generations/{job_id}/final": {},
         "POST /v1/generations/{job_id}/appeal": {"json": {"reason": "It is from our own script."}},
+        "POST /v1/users/{end_user}/appeal": {"json": {"reason": "It is an account that many share."}},
         "POST /v1/identities": {"json": {"name": "Somebody Else"}},
         "POST /v1/identities/{identity}/enrolments": {
             "json": {"kind": "likeness", "references": [ids["picture"]]}
@@ -112,6 +134,8 @@ OWN = {
     "POST /v1/uploads",
     "POST /v1/precheck",
     "POST /v1/identities",
+    "GET /v1/users/{end_user}",
+    "POST /v1/users/{end_user}/appeal",
     "GET /v1/generations",
     "GET /v1/identities",
     "GET /v1/consents",

@@ -23,6 +23,7 @@ from core.tables import AuditEvent, ConsentUse, Job, Ruling, Upload
 from pipeline import people, run
 from pipeline.consents import Grant, grant
 from pipeline.intake import Ask, submit
+from pipeline.judging import Judged
 from pipeline.referenced import gravest, still
 from pipeline.review import decide
 from pipeline.tools import Tools
@@ -178,5 +179,9 @@ def test_the_gravest_decision_counts() -> None:
         )
 
     grave, plain, fine, refused = made("hold", grave=True), made("hold"), made("allow"), made("refuse")
-    assert gravest([grave, plain, fine]) == [fine, plain, grave]
-    assert gravest([refused, grave, fine])[-1] == refused
+
+    def ordered(*decisions: Decision) -> list[Decision]:
+        return [one.decision for one in gravest([Judged(decision) for decision in decisions])]
+
+    assert ordered(grave, plain, fine) == [fine, plain, grave]
+    assert ordered(refused, grave, fine)[-1] == refused

@@ -23,7 +23,7 @@ from provenance.fingerprint.video import VideoPrint
 from provenance.manifest import read
 from provenance.marks import MarkKey, MarkReading
 from provenance.perceive import UNTRUSTED, perceive
-from provenance.readings import Examination, LogProof, Readings, Record, Speech
+from provenance.readings import DEPARTURE_SECONDS, Examination, LogProof, Readings, Record, Speech
 from provenance.report import layers, segments
 from provenance.revocation import Keys, with_keys
 from provenance.verdict import Verdict, judge
@@ -160,25 +160,58 @@ def _compared(found: Readings) -> Readings:
     if record is None:
         return found
     video, audio = _prints(found.file)
+    seen, heard = _seen(video, record), _heard(audio, record)
     return replace(
         found,
-        video_match=_seen(video, record),
-        audio_match=_heard(audio, record),
-        video_speech=Speech(video.spoken, 1 / video_print.PER_SECOND) if video else None,
-        audio_speech=Speech(audio.spoken, audio_print.SECONDS_PER_WORD) if audio else None,
+        video_match=seen,
+        audio_match=heard,
+        video_speech=_shown_times(video, record, seen) if video else None,
+        audio_speech=_played_times(audio, record, heard) if audio else None,
     )
 
 
+def _shown_times(shown: VideoPrint, record: Record, match: Match | None) -> Speech:
+    """Say when a picture speaks, or ours would: what was made black there is not ours."""
+    ours = record.video_print
+    blank = video_print.blanked(shown, ours, _offset(match)) if ours else ()
+    return Speech((*shown.spoken, *blank), 1 / video_print.PER_SECOND)
+
+
+def _played_times(played: AudioPrint, record: Record, match: Match | None) -> Speech:
+    """Say when a sound speaks, or ours would: what was made silent there is not ours."""
+    ours = record.audio_print
+    blank = audio_print.blanked(played, ours, _offset(match)) if ours else ()
+    return Speech((*played.spoken, *blank), audio_print.SECONDS_PER_WORD)
+
+
+def _offset(match: Match | None) -> float:
+    """Say where a track lies in ours; where nothing agrees, it is taken to begin with it."""
+    return match.offset if match is not None and match.spans else 0.0
+
+
 def _seen(shown: VideoPrint | None, record: Record) -> Match | None:
-    if shown is None or record.video_print is None or not (shown.speaks and record.video_print.speaks):
+    ours = record.video_print
+    if shown is None or ours is None or not ours.speaks:
         return None
-    return video_print.similarity(shown, record.video_print)
+    if shown.speaks:
+        return video_print.similarity(shown, ours)
+    return _blank(video_print.blanked(shown, ours, 0.0), 1 / video_print.PER_SECOND)
 
 
 def _heard(played: AudioPrint | None, record: Record) -> Match | None:
-    if played is None or record.audio_print is None or not (played.speaks and record.audio_print.speaks):
+    ours = record.audio_print
+    if played is None or ours is None or not ours.speaks:
         return None
-    return audio_print.similarity(played, record.audio_print)
+    if played.speaks:
+        return audio_print.similarity(played, ours)
+    return _blank(audio_print.blanked(played, ours, 0.0), audio_print.SECONDS_PER_WORD)
+
+
+def _blank(times: tuple[float, ...], step: float) -> Match | None:
+    """Compare a track that says nothing: like ours in nothing, if ours says something there for long enough."""
+    if step * len(times) < DEPARTURE_SECONDS:
+        return None
+    return Match(score=0.0, offset=0.0, spans=(), found=False)
 
 
 def _prints(file: Examination) -> tuple[VideoPrint | None, AudioPrint | None]:

@@ -85,6 +85,10 @@ def _exchanges(shop: Workshop, other: Clip, number: int) -> Iterator[_Made]:
     yield "clip spliced", out, "tampered"
     _join(out, _spliced(ours, theirs, seconds), whole_sound(ours.path))
     yield "picture spliced with another release", out, "tampered conflict"
+    _join(out, _blacked(ours, seconds), whole_sound(ours.path))
+    yield "picture made black", out, "tampered"
+    _join(out, _pictures(ours), _silenced(ours, 1.5 + seconds))
+    yield "sound made silent", out, "tampered conflict"
 
 
 def _copies(shop: Workshop, other: Clip) -> Iterator[_Made]:
@@ -198,6 +202,17 @@ def _spliced_sound(ours: Clip, other: Clip, seconds: float) -> Sound:
     sound, foreign = whole_sound(ours.path).copy(), whole_sound(other.path)
     start, stop = scenes.RATE, round((1.0 + seconds) * scenes.RATE)
     sound[start:stop] = foreign[start:stop]
+    return sound
+
+
+def _blacked(ours: Clip, seconds: float) -> Iterator[Picture]:
+    for number, mine in enumerate(_pictures(ours)):
+        yield np.zeros_like(mine) if 1.0 <= number / scenes.FPS < 1.0 + seconds else mine
+
+
+def _silenced(ours: Clip, seconds: float) -> Sound:
+    sound = whole_sound(ours.path).copy()
+    sound[: round(seconds * scenes.RATE)] = 0
     return sound
 
 

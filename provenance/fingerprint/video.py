@@ -26,6 +26,9 @@ MAX_SECONDS = 120
 MAX_FRAMES = PER_SECOND * MAX_SECONDS
 MIN_QUALITY = 10
 """Below it a frame is flat and its hash is noise; it counts for nothing."""
+_RICH = 3 * MIN_QUALITY
+_BESIDE = 0.3
+"""Seconds from a frame of a query to the stored one that it is a copy of, at the most."""
 _WORK = 256
 _MIDDLE = 0.1
 _CUT_OFF = (0.0, 0.05, 0.1)
@@ -129,6 +132,15 @@ def similarity(query: VideoPrint, reference: VideoPrint) -> Match:
         found=score >= _FOUND,
         mirrored=bool(view % 2),
     )
+
+
+def blanked(query: VideoPrint, reference: VideoPrint, offset: float) -> tuple[float, ...]:
+    """Give the times in seconds at which a query is flat where the reference, `offset` later, has much to see."""
+    flat = query.times[query.quality < MIN_QUALITY]
+    if not len(flat) or not len(reference.times):
+        return ()
+    nearest, apart = _nearest(flat + np.float32(offset), reference.times)
+    return tuple(flat[(reference.quality[nearest] >= _RICH) & (apart <= _BESIDE)].tolist())
 
 
 def encode(fingerprint: VideoPrint) -> bytes:

@@ -74,6 +74,14 @@ def mark(
     return Marked(probe(into), mezzanine.video is not None, marked, notes, prints)
 
 
+def prints_of(clip: Clip) -> dict[str, bytes]:
+    """Take the fingerprints of a delivered clip, encoded, by algorithm, as `mark` gives them; raises `BadMedia`."""
+    printer = seen.Printer()
+    for frame in frames(clip.path) if clip.video else ():
+        printer.add(frame.rgb, frame.time)
+    return _prints(clip, printer, whole_sound(clip.path) if clip.audio else np.zeros((0, 1), np.float32))
+
+
 def _prints(mezzanine: Clip, printer: seen.Printer, sound: Sound) -> dict[str, bytes]:
     """Encode the fingerprints of the tracks that have anything in them to be recognised by."""
     prints = {}

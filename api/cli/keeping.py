@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -18,6 +19,7 @@ from core.clock import iso
 from core.errors import BadInput, NotFound
 from core.events import Event, Tag, record
 from core.tables import Pseudonym
+from pipeline import reprint as prints
 
 OPERATOR = "operator"
 
@@ -28,6 +30,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(erase)
     app.command()(who)
     app.command()(retention)
+    app.command()(reprint)
     app.command()(hold)
     app.command()(unhold)
 
@@ -93,6 +96,14 @@ def retention(
     verb = "deleted" if now else "due"
     lines = [f"{row['class']:<12}  {row['count']:>7} {verb}, of before {row['before']}" for row in rows]
     answer({"deleted": now, "classes": rows}, "\n".join(lines) or "Nothing is due.", as_json=as_json)
+
+
+def reprint(as_json: Json = False) -> None:
+    """Take the fingerprints of clips that were released before clips had any."""
+    with told():
+        done = [asdict(one) for one in prints.reprint(local.open_tools())]
+    lines = [f"{one['job']}  {one['problem'] or ', '.join(one['algs'])}" for one in done]
+    answer({"clips": done}, "\n".join(lines) or "Every released clip has its fingerprints.", as_json=as_json)
 
 
 def hold(

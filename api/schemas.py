@@ -70,7 +70,7 @@ class PrecheckIn(_In):
     """A prompt to be judged without generating anything."""
 
     prompt: str
-    modality: Literal["video", "audio", "soundtrack"] = "video"
+    modality: Literal["video", "audio", "soundtrack", "edit"] = "video"
     project: Label = ""
     territory: Territory = ""
     identities: list[Id] = Field(default_factory=list, max_length=16)

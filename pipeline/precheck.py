@@ -18,8 +18,8 @@ from pipeline.intake import Ask, draft
 from pipeline.steps import judge_prompt
 from pipeline.tools import Tools
 
-Modality = Literal["video", "audio", "soundtrack"]
-MODALITIES: tuple[Modality, ...] = ("video", "audio", "soundtrack")
+Modality = Literal["video", "audio", "soundtrack", "edit"]
+MODALITIES: tuple[Modality, ...] = ("video", "audio", "soundtrack", "edit")
 
 # What words and names decided is as sure as can be where it refuses, and a little less where it only holds.
 _BY_WORDS = {"refuse": 1.0, "hold": 0.95, "allow": 0.0}
@@ -40,7 +40,7 @@ def precheck(tools: Tools, partner: str, ask: Ask, modality: Modality) -> Preche
     start = time.perf_counter()
     with tools.store.reading() as session:
         job = draft(session, tools, partner, ask)
-    job.kind = "soundtrack" if modality == "soundtrack" else "generation"
+    job.kind = modality if modality in {"soundtrack", "edit"} else "generation"
     decision = judge_prompt(job, tools).decision
     return Prechecked(job, decision, ask.prompt, (time.perf_counter() - start) * 1000)
 

@@ -148,10 +148,16 @@ def _match(finding: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def modality_of(job: Job) -> str:
+    """Say what kind of prompt a request has: video, audio, soundtrack, or edit (which only a precheck asks for yet)."""
+    if job.kind in {"soundtrack", "edit"}:
+        return job.kind
+    return "video" if job.ask["picture"] else "audio"
+
+
 def _request(job: Job) -> dict[str, Any]:
-    modality = "soundtrack" if job.kind == "soundtrack" else ("video" if job.ask["picture"] else "audio")
     return {
-        "modality": modality,
+        "modality": modality_of(job),
         "partner": job.partner,
         "project": job.project,
         "territory": job.territory,

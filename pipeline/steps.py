@@ -85,7 +85,7 @@ def judge_prompt(job: Job, tools: Tools) -> Judged:
             return Judged(rulings.fault("prompt", tools.pack, why))
         try:
             force = in_force(session, job, tools)
-            reading = tools.read_prompt(session, job.prompt, _modality(job))
+            reading = tools.read_prompt(session, job.prompt, rulings.modality_of(job))
         except (Unavailable, PolicyError) as error:
             return Judged(rulings.fault("prompt", tools.pack, error.message))
         now_ms, user = _now(tools), None
@@ -403,12 +403,6 @@ def _measures(shot: Shot) -> dict[str, Any]:
         name: getattr(shot, name)
         for name in ("seconds", "width", "height", "fps", "picture", "sound", "seed")
     }
-
-
-def _modality(job: Job) -> str:
-    if job.kind == "soundtrack":
-        return "soundtrack"
-    return "video" if job.ask["picture"] else "audio"
 
 
 def _blob(job: Job, name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -56,11 +57,18 @@ def run_cases(pack: PackFile = None, as_json: Json = False) -> None:
 
 
 @app.command()
-def backtest(pack: PackFile = None, stored: Stored = None, as_json: Json = False) -> None:
+def backtest(
+    pack: PackFile = None,
+    stored: Stored = None,
+    own: Annotated[bool, typer.Option("--own", help="Each under the pack that made it.")] = False,
+    as_json: Json = False,
+) -> None:
     """Decide every stored case again from its facts; exit 1 where the same pack does not decide the same."""
     start, totals = time.process_time(), Totals()
     with told():
-        for again in _compared(pack, stored, None):
+        if own and (pack is not None or stored is not None):
+            raise BadInput("--own takes the packs of this installation, and no other.")
+        for again in _under_their_own() if own else _compared(pack, stored, None):
             totals.count(again)
     value = totals.json() | {"cpu_seconds": round(time.process_time() - start, 3)}
     lines = [f"{totals.decisions} decisions, {totals.changed} would change."]
@@ -114,6 +122,13 @@ def _compared(pack: Path | None, stored: Path | None, against: Path | None) -> I
     other = None if against is None else _opened(against)
     records = _rulings(local.open_tools()) if stored is None else _lines(stored)
     yield from decided_again(records, loaded, other)
+
+
+def _under_their_own() -> Iterator[Again]:
+    tools = local.open_tools()
+    with tools.store.reading() as session:
+        packs = partial(tools.book.that_decided, session, installed=tools.pack)
+        yield from decided_again(_rulings(tools), packs)
 
 
 def _rulings(tools: Tools) -> Iterator[tuple[str, Mapping[str, Any]]]:

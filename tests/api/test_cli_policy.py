@@ -79,6 +79,13 @@ def test_a_stored_decision_that_was_changed_is_found(run: Any, tmp_path: Path) -
     assert run("policy", "backtest", "--from", tmp_path / "absent").exit_code == 2
 
 
+def test_what_was_decided_here_is_decided_again_under_what_made_it(run: Any) -> None:
+    told = json.loads(run("policy", "backtest", "--own", "--json").stdout)
+    assert told["not_identical"] == 0
+    assert told["decisions"] == told["same_pack"]
+    assert run("policy", "backtest", "--own", default_pack()).exit_code == 2
+
+
 def test_the_shipped_overlays_fit_the_default_pack(run: Any) -> None:
     folder = default_pack().parent.parent / "overlays"
     for path in sorted(folder.glob("*.yaml")):

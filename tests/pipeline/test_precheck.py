@@ -84,6 +84,13 @@ def test_the_account_has_the_form_that_is_promised(tools: Tools) -> None:
         json.dumps(account_, allow_nan=False)
 
 
+def test_an_edit_is_read_as_one(tools: Tools) -> None:
+    read: list[str] = []
+    seen = replace(tools, read_prompt=lambda _s, text, modality: read.append(modality) or reading(text))
+    decision = precheck(seen, "acme", asked("Make her hair red", "edit"), "edit").decision
+    assert (read, decision.facts["request"]["modality"]) == (["edit"], "edit")
+
+
 def test_spans_count_in_the_callers_own_text(tools: Tools) -> None:
     hit = {"category": "self_harm", "term": "bad", "span": [4, 7], "view": "text", "intent": ""}
     one = {"text": "bad", "kind": "franchise", "id": "x", "start": 4, "end": 7, "view": "text"}

@@ -55,11 +55,21 @@ class Unassessable:
     box: tuple[int, int, int, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A stretch in which one voice speaks, in seconds; speakers are numbered as they come."""
+
+    speaker: int
+    start: float
+    end: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Screening:
     """All that one detector has to say about one clip.
 
     `tier` names the set of models (embedded, standard, own); `tracks` counts face tracks or voice turns.
+    `turns` tell who speaks when; `transcript` is what is said, None where no speech recogniser is configured.
     """
 
     detector: Literal["likeness", "voice"]
@@ -69,3 +79,5 @@ class Screening:
     unassessable: tuple[Unassessable, ...] = ()
     tracks: int = 0
     notes: tuple[str, ...] = field(default=())
+    turns: tuple[Turn, ...] = ()
+    transcript: str | None = None

@@ -49,7 +49,9 @@ class Transcriber:
         if not folder.is_dir():
             return None
         from transformers import WhisperForConditionalGeneration, WhisperProcessor
+        from transformers.utils import logging as transformers_logging
 
+        transformers_logging.disable_progress_bar()
         logging.getLogger("transformers").setLevel(logging.ERROR)
         try:
             with warnings.catch_warnings():
@@ -58,8 +60,12 @@ class Transcriber:
                     folder, local_files_only=True, use_safetensors=True
                 )
                 processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
-        except Exception as error:  # the library has no error of its own; whatever broke, there is no recogniser
-            raise ModelMissing(f"The speech recogniser in {FOLDER}/ does not load; put it there again.") from error
+        except (
+            Exception
+        ) as error:  # the library has no error of its own; whatever broke, there is no recogniser
+            raise ModelMissing(
+                f"The speech recogniser in {FOLDER}/ does not load; put it there again."
+            ) from error
         return cls(network.eval(), processor, Model(FOLDER, _digest(folder)))
 
     def __call__(self, wave: Floats, speech: tuple[tuple[float, float], ...]) -> str:

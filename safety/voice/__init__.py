@@ -2,6 +2,6 @@
 
 from safety.gallery import Enrolment, Template
 from safety.voice.encoder import build
-from safety.voice.screen import Voice
+from safety.voice.screen import Comparison, Voice
 
-__all__ = ["Enrolment", "Template", "Voice", "build"]
+__all__ = ["Comparison", "Enrolment", "Template", "Voice", "build"]

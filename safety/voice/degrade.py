@@ -5,7 +5,8 @@ Enrolment, the cohort and the hypotheses about a clip use these; nothing recorde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from safety.voice.mel import RATE, Floats
 
 Random = np.random.Generator
+Doubles = npt.NDArray[np.float64]
 FFT = 512
 HOP = 128
 _SCALES = ((0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 7, 9), (0, 3, 5, 7, 10))
@@ -29,94 +31,97 @@ def noise(random: Random, count: int) -> Floats:
     return _levelled(coloured * swell)
 
 
+@dataclass(frozen=True, slots=True)
+class _Tune:
+    """What the players of a piece agree on: its samples, its beat in samples, its root in Hz and its scale."""
+
+    random: Random
+    count: int
+    beat: int
+    root: float
+    scale: tuple[int, ...]
+
+    def hertz(self, degree: int) -> float:
+        """Return the pitch of a degree of the scale."""
+        size = len(self.scale)
+        return float(self.root * 2 ** ((self.scale[degree % size] + 12 * (degree // size)) / 12))
+
+    def tone(self, hertz: float, count: int, *, tilt: float, decay: float) -> Doubles:
+        """Sum up to 16 partials below 7 kHz that fall by `tilt` and fade with `decay` per second."""
+        time = np.arange(count) / RATE
+        wave = np.zeros(count)
+        for partial in range(1, min(16, int(7000 / hertz)) + 1):
+            angle = 2 * np.pi * partial * hertz * time + self.random.uniform(0, 6)
+            wave += np.sin(angle) * np.exp(-decay * partial**0.5 * time) / partial**tilt
+        edge = np.clip(np.minimum(time / 0.01, (count / RATE - time) / 0.02), 0, 1)
+        return np.asarray(wave * edge)
+
+    def placed(self, notes: Sequence[tuple[int, Doubles]]) -> Doubles:
+        """Lay notes, each with its first sample, over each other."""
+        wave = np.zeros(self.count)
+        for at, note in notes:
+            wave[at : at + len(note)] += note[: max(self.count - at, 0)]
+        return wave
+
+
 def music(random: Random, count: int) -> Floats:
-    """Make `count` samples of invented music: pads, plucked notes, a bass and a beat, each there or not."""
+    """Make `count` samples of invented music: pads, plucked notes, a bass and a beat, two or more of them."""
     beat = int(60 / random.uniform(60, 150) * RATE)
-    scale = np.array(_SCALES[random.integers(len(_SCALES))])
-    root = 55 * 2 ** (random.integers(0, 12) / 12)
+    tune = _Tune(
+        random, count, beat, 55 * 2 ** (random.integers(12) / 12), _SCALES[random.integers(len(_SCALES))]
+    )
     mix = np.zeros(count)
-    parts = [_pads, _plucks, _bass, _drums]
-    chosen = random.permutation(len(parts))[: random.integers(2, len(parts) + 1)]
-    for number in chosen:
-        part = parts[number](random, count, beat, root, scale)
+    for number in random.permutation(len(_PLAYERS))[: random.integers(2, len(_PLAYERS) + 1)]:
+        part = _PLAYERS[number](tune)
         mix += random.uniform(0.3, 1) * part / (np.sqrt(np.mean(part**2)) + 1e-9)
     return _levelled(mix)
 
 
-def _levelled(wave: npt.NDArray[np.float64]) -> Floats:
+def _levelled(wave: Doubles) -> Floats:
     return np.asarray(0.1 * wave / (np.sqrt(np.mean(wave**2)) + 1e-9), np.float32)
 
 
-def _hertz(root: float, scale: npt.NDArray[np.int64], degree: int) -> float:
-    return float(root * 2 ** ((scale[degree % len(scale)] + 12 * (degree // len(scale))) / 12))
-
-
-def _tone(
-    random: Random, hertz: float, count: int, *, tilt: float, decay: float
-) -> npt.NDArray[np.float64]:
-    """Sum up to 16 partials below 7 kHz that fall by `tilt` and fade with `decay` per second."""
-    time = np.arange(count) / RATE
-    wave = np.zeros(count)
-    for partial in range(1, min(16, int(7000 / hertz)) + 1):
-        angle = 2 * np.pi * partial * hertz * time + random.uniform(0, 6)
-        wave += np.sin(angle) * np.exp(-decay * partial**0.5 * time) / partial**tilt
-    edge = np.minimum(1, np.minimum(time / 0.01, (count / RATE - time) / 0.02))
-    return wave * np.maximum(edge, 0)
-
-
-def _placed(
-    count: int, notes: list[tuple[int, npt.NDArray[np.float64]]]
-) -> npt.NDArray[np.float64]:
-    wave = np.zeros(count)
-    for at, note in notes:
-        wave[at : at + len(note)] += note[: max(count - at, 0)]
-    return wave
-
-
-def _pads(
-    random: Random, count: int, beat: int, root: float, scale: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    tilt, notes = random.uniform(0.8, 2), []
-    for at in range(0, count, 4 * beat):
-        degree = int(random.integers(len(scale))) + len(scale)
+def _pads(tune: _Tune) -> Doubles:
+    tilt, notes = tune.random.uniform(0.8, 2), []
+    for at in range(0, tune.count, 4 * tune.beat):
+        degree = int(tune.random.integers(len(tune.scale))) + len(tune.scale)
         for third in range(3):
-            hertz = _hertz(root, scale, degree + 2 * third) * random.uniform(0.997, 1.003)
-            notes.append((at, _tone(random, hertz, 4 * beat, tilt=tilt, decay=0.1)))
-    return _placed(count, notes)
+            hertz = tune.hertz(degree + 2 * third) * tune.random.uniform(0.997, 1.003)
+            notes.append((at, tune.tone(hertz, 4 * tune.beat, tilt=tilt, decay=0.1)))
+    return tune.placed(notes)
 
 
-def _plucks(
-    random: Random, count: int, beat: int, root: float, scale: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    tilt, decay, step = random.uniform(0.6, 2), random.uniform(1, 8), beat // int(random.integers(1, 4))
-    degree, notes = 2 * len(scale), []
-    for at in range(0, count, step):
-        degree = int(np.clip(degree + random.integers(-3, 4), len(scale), 4 * len(scale)))
+def _plucks(tune: _Tune) -> Doubles:
+    random, size = tune.random, len(tune.scale)
+    tilt, decay, step = random.uniform(0.6, 2), random.uniform(1, 8), tune.beat // int(random.integers(1, 4))
+    degree, notes = 2 * size, []
+    for at in range(0, tune.count, step):
+        degree = int(np.clip(degree + random.integers(-3, 4), size, 4 * size))
         if random.random() < 0.8:
-            hertz = _hertz(root, scale, degree)
-            notes.append((at, _tone(random, hertz, min(2 * step, RATE), tilt=tilt, decay=decay)))
-    return _placed(count, notes)
+            notes.append((at, tune.tone(tune.hertz(degree), min(2 * step, RATE), tilt=tilt, decay=decay)))
+    return tune.placed(notes)
 
 
-def _bass(
-    random: Random, count: int, beat: int, root: float, scale: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
+def _bass(tune: _Tune) -> Doubles:
+    degrees = tune.random.integers(len(tune.scale), size=tune.count // tune.beat + 1).tolist()
     notes = [
-        (at, _tone(random, _hertz(root, scale, int(random.integers(len(scale)))), beat, tilt=1.5, decay=2))
-        for at in range(0, count, beat)
+        (tune.beat * at, tune.tone(tune.hertz(degree), tune.beat, tilt=1.5, decay=2))
+        for at, degree in enumerate(degrees)
     ]
-    return _placed(count, notes)
+    return tune.placed([(at, note) for at, note in notes if at < tune.count])
 
 
-def _drums(
-    random: Random, count: int, beat: int, root: float, scale: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float64]:
-    time = np.arange(RATE // 4) / RATE
+def _drums(tune: _Tune) -> Doubles:
+    random, time = tune.random, np.arange(RATE // 4) / RATE
     kick = np.sin(2 * np.pi * (50 * time + 8 * (1 - np.exp(-30 * time)))) * np.exp(-12 * time)
     snare = random.normal(size=len(time)) * np.exp(-random.uniform(15, 40) * time) * 0.5
     hat = np.diff(random.normal(size=len(time) + 1)) * np.exp(-80 * time) * random.uniform(0.1, 0.4)
-    notes = [(at, kick if number % 2 == 0 else snare) for number, at in enumerate(range(0, count, beat))]
-    return _placed(count, notes + [(at, hat) for at in range(0, count, max(beat // 2, 1))])
+    beats = range(0, tune.count, tune.beat)
+    notes = [(at, kick if number % 2 == 0 else snare) for number, at in enumerate(beats)]
+    return tune.placed(notes + [(at, hat) for at in range(0, tune.count, max(tune.beat // 2, 1))])
+
+
+_PLAYERS: tuple[Callable[[_Tune], Doubles], ...] = (_pads, _plucks, _bass, _drums)
 
 
 def mixed(wave: Floats, other: Floats, snr_db: float) -> Floats:
@@ -168,7 +173,7 @@ def stretched(wave: Floats, factor: float) -> Floats:
     return np.asarray(out[start : start + round(len(wave) * factor)] / 1.5, np.float32)
 
 
-def _around_peaks(size: npt.NDArray[np.float64], turn: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _around_peaks(size: Doubles, turn: Doubles) -> Doubles:
     """Give each bin the turn of the nearest spectral peak, so that a partial stays whole."""
     inner = size[:, 2:-2]
     peaks = (inner > size[:, 1:-3]) & (inner > size[:, 3:-1]) & (inner > size[:, :-4]) & (inner > size[:, 4:])
@@ -189,13 +194,36 @@ def pitched(wave: Floats, semitones: float) -> Floats:
     return resampled(stretched(wave, speed), speed)
 
 
+def roomed(wave: Floats, random: Random) -> Floats:
+    """Put speech into an invented room: a direct path and a tail of noise that dies away in 0.3 to 0.8 s."""
+    count = RATE
+    tail = random.normal(size=count) * 10 ** (-3 * np.arange(count) / RATE / random.uniform(0.3, 0.8))
+    tail[: RATE // 500] = 0
+    tail *= 10 ** (-random.uniform(0, 6) / 20) / np.sqrt(np.sum(tail**2))
+    tail[0] = 1
+    size = len(wave) + count
+    heard = np.fft.irfft(np.fft.rfft(wave, size) * np.fft.rfft(tail, size), size)[: len(wave)]
+    return np.asarray(heard * np.sqrt(np.mean(wave**2) / (np.mean(heard**2) + 1e-12)), np.float32)
+
+
 Degrade = Callable[[Floats, Random], Floats]
 CONDITIONS: Mapping[str, Degrade] = {
-    "clean": lambda wave, random: wave,
+    "clean": lambda wave, _: wave,
     "noise": lambda wave, random: mixed(wave, noise(random, len(wave)), 5),
+    "faint noise": lambda wave, random: mixed(wave, noise(random, len(wave)), 15),
     "music": lambda wave, random: mixed(wave, music(random, len(wave)), 5),
-    "band": lambda wave, random: banded(wave, 300, 3400),
-    "lower": lambda wave, random: pitched(wave, -1.5),
-    "higher": lambda wave, random: pitched(wave, 1.5),
+    "faint music": lambda wave, random: mixed(wave, music(random, len(wave)), 10),
+    "telephone": lambda wave, _: banded(wave, 300, 3400),
+    "dull": lambda wave, _: banded(wave, 50, 2000),
+    "lower": lambda wave, _: pitched(wave, -1.5),
+    "higher": lambda wave, _: pitched(wave, 1.5),
+    "room": roomed,
 }
-"""The ways in which an enrolled voice is known, each with its own cohort statistics."""
+"""The ways in which an enrolled voice is known, each with its own cohort statistics. The first is the plain one."""
+FURTHER: Mapping[str, Degrade] = {
+    "loud noise": lambda wave, random: mixed(wave, noise(random, len(wave)), 0),
+    "loud music": lambda wave, random: mixed(wave, music(random, len(wave)), 0),
+    "much lower": lambda wave, _: pitched(wave, -3),
+    "much higher": lambda wave, _: pitched(wave, 3),
+}
+"""Ways that the cohort learns how far a voice may stray from itself, and that have no sub-model."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from core.errors import ModelMissing
 from core.finding import Model
 from core.models import converted, keep, kept, registry, wheel_file
-from safety.voice.mel import BANDS, Floats
+from safety.voice.mel import BANDS, Floats, gain, mel_power
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -20,6 +22,8 @@ FILE = "resemblyzer.onnx"
 CHECKPOINT = "resemblyzer"
 UNITS = 256
 LAYERS = 3
+
+Frames = npt.NDArray[np.intp]
 
 
 def session(path: Path, name: str) -> onnxruntime.InferenceSession:
@@ -108,3 +112,13 @@ class Encoder:
         """Embed mel windows (n, frames, 40): (n, 256), non-negative, unit length."""
         parts = [self._session.run(None, {"mels": mels[i : i + 32]})[0] for i in range(0, len(mels), 32)]
         return np.concatenate(parts) if parts else np.zeros((0, UNITS), np.float32)
+
+    def embed(self, wave: Floats, power: Floats, windows: Sequence[Frames]) -> Floats:
+        """Embed windows, given as the numbers of their mel frames, of 16 kHz samples (n,): (windows, 256).
+
+        Each window is levelled by its own `power`, the mean squares of the frames.
+        """
+        if not windows:
+            return np.zeros((0, UNITS), np.float32)
+        mels = mel_power(wave)
+        return self(np.stack([mels[part] * np.float32(gain(float(power[part].mean()))) for part in windows]))

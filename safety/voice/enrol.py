@@ -1,4 +1,4 @@
-"""Enrolment: which recordings are good enough to know a person by."""
+"""Enrolment: which recordings are good enough to know a person by, and the sub-models they give."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import numpy as np
 from core.errors import BadEnrolment, BadMedia
 from core.media.read import whole_sound
 from safety.gallery import Enrolment
-from safety.voice.listen import Heard, Listener
-from safety.voice.mel import RATE, Floats
-from safety.voice.score import centre, cohort, scores, unit
+from safety.voice.degrade import CONDITIONS
+from safety.voice.listen import STEP, Heard, Listener
+from safety.voice.mel import HOP, RATE, Floats
+from safety.voice.score import Calibration, running, unit
 
 SPEECH_S = 3.0
+MOST_S = 60.0
 LEVEL_DB = -50.0
 SNR_DB = 10.0
 CLIPPED = 0.001
-ONE_SPEAKER = 0.4
-SAME_PERSON = 0.3
+ONE_SPEAKER = 1.5
+SAME_PERSON = 2.0
+"""Deviations above the mean cosine of different people, of the two halves of a recording and of two recordings."""
 
 
 def enrol(listener: Listener, recordings: Sequence[Path]) -> Enrolment:
@@ -31,7 +34,7 @@ def enrol(listener: Listener, recordings: Sequence[Path]) -> Enrolment:
             good.append((path.name, _voice(listener, path)))
         except (BadEnrolment, BadMedia) as error:
             refused.append((path.name, error.message))
-    strangers = _strangers(np.array([voice for _, voice in good]))
+    strangers = _strangers(listener.calibration, [rows[0] for _, rows in good])
     refused += [
         (good[number][0], "It is another voice than in the other recordings.") for number in strangers
     ]
@@ -39,20 +42,44 @@ def enrol(listener: Listener, recordings: Sequence[Path]) -> Enrolment:
     if not kept:
         reasons = " ".join(f"{name}: {why}" for name, why in refused)
         raise BadEnrolment(f"No recording is good enough to enrol. {reasons}".strip())
-    names = tuple(name for name, _ in kept)
-    vectors = np.stack([voice for _, voice in kept])
-    return Enrolment(vectors=vectors, accepted=names, refused=tuple(refused), models=listener.models)
+    parts = np.tile(np.arange(len(CONDITIONS), dtype=np.uint8), len(kept))
+    return Enrolment(
+        vectors=np.concatenate([rows for _, rows in kept]),
+        accepted=tuple(name for name, _ in kept),
+        refused=tuple(refused),
+        models=listener.models,
+        parts=parts,
+    )
+
+
+def usable(listener: Listener, path: Path) -> tuple[Floats, Heard]:
+    """Hear a recording: its wave and what was heard in it; raise `BadEnrolment` where it is not fit to know by."""
+    wave = whole_sound(path, rate=RATE, mono=True)[: round(MOST_S * 3 * RATE), 0]
+    wave = np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0)
+    speech = listener.speech(wave)
+    enough = np.flatnonzero(np.cumsum(speech) * HOP >= MOST_S * RATE)
+    if len(enough):
+        wave, speech = wave[: enough[0] * HOP], speech[: 1 + enough[0]]
+    heard = listener.hear(wave, speech)
+    if why := _unfit(listener.calibration, wave, heard):
+        raise BadEnrolment(why)
+    return wave, heard
+
+
+def rows(listener: Listener, wave: Floats, heard: Heard) -> Floats:
+    """Give the mean vector of a recording in each of CONDITIONS, (k, d)."""
+    made = [heard.vectors.mean(axis=0)]
+    for number, degrade in enumerate(list(CONDITIONS.values())[1:]):
+        changed = degrade(wave, np.random.default_rng([number, len(wave)]))
+        made.append(listener.hear(changed, heard.speech, 2 * STEP).vectors.mean(axis=0))
+    return unit(np.stack(made))
 
 
 def _voice(listener: Listener, path: Path) -> Floats:
-    wave = whole_sound(path, rate=RATE, mono=True)[:, 0]
-    heard = listener.hear(wave)
-    if why := _unfit(wave, heard):
-        raise BadEnrolment(why)
-    return unit(heard.vectors.mean(axis=0))
+    return rows(listener, *usable(listener, path))
 
 
-def _unfit(wave: Floats, heard: Heard) -> str | None:
+def _unfit(calibration: Calibration, wave: Floats, heard: Heard) -> str | None:
     """Say why a recording cannot be used, or None."""
     if heard.speech_s < SPEECH_S:
         return f"It has {heard.speech_s:.1f} s of speech; {SPEECH_S:.0f} s are needed."
@@ -64,7 +91,7 @@ def _unfit(wave: Floats, heard: Heard) -> str | None:
     snr = heard.snr_db(heard.turns[0][0], heard.turns[-1][1])
     if snr < SNR_DB:
         return f"The speech stands {snr:.0f} dB above the background; {SNR_DB:.0f} dB are needed."
-    if _self_similarity(heard) < ONE_SPEAKER:
+    if self_similarity(calibration, heard.vectors) < ONE_SPEAKER:
         return "More than one person speaks."
     return None
 
@@ -77,23 +104,35 @@ def _clipped(wave: Floats) -> float:
     return float(np.count_nonzero(long)) / len(wave) if peak > 0.5 else 0.0
 
 
-def _self_similarity(heard: Heard) -> float:
-    """Return how alike the least typical stretch of 3.2 s of speech is to the two halves' better one."""
-    centred = cohort().centred(heard.vectors)
-    half = len(centred) // 2
+def self_similarity(calibration: Calibration, vectors: Floats) -> float:
+    """Return how alike the least typical stretch of 3.2 s of speech is to the half that it is not in.
+
+    In deviations above the mean cosine of different people.
+    """
+    projected = calibration.project(vectors)
+    half = len(projected) // 2
     length = min(5, half) or 1
-    return float(
-        min(
-            scores(centred[half:], centre(centred[:half]), length).min(),
-            scores(centred[:half], centre(centred[half:]), length).min(),
-        )
+    one, other = projected[:half], projected[half:]
+    least = min(
+        float((running(one, length) @ unit(other.mean(axis=0))).min()),
+        float((running(other, length) @ unit(one.mean(axis=0))).min()),
     )
+    return _above(calibration, least)
 
 
-def _strangers(voices: Floats) -> set[int]:
-    """Return the numbers of the recordings (n, 256) that do not match the most typical one."""
+def _above(calibration: Calibration, cosine: float) -> float:
+    mean, deviation = calibration.pairs
+    return float((cosine - mean) / deviation)
+
+
+def _strangers(calibration: Calibration, voices: Sequence[Floats]) -> set[int]:
+    """Return the numbers of the recordings, each (d,), that do not match the most typical one."""
     if len(voices) < 2:
         return set()
-    alike = (centred := cohort().centred(voices)) @ centred.T
+    alike = (projected := calibration.project(np.stack(voices))) @ projected.T
     typical = int(alike.sum(axis=1).argmax())
-    return {int(number) for number in np.flatnonzero(alike[typical] < SAME_PERSON)}
+    return {
+        number
+        for number, cosine in enumerate(alike[typical].tolist())
+        if _above(calibration, cosine) < SAME_PERSON
+    }

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from core.errors import ModelMissing
 from core.finding import Model
 from safety.voice.encoder import Encoder
-from safety.voice.mel import HOP, RATE, Floats, frame_power, gain, mel_power
+from safety.voice.mel import HOP, RATE, Floats, frame_power
+from safety.voice.own import OWN, OwnEncoder, calibrated
+from safety.voice.score import Calibration, shipped
 from safety.voice.vad import Flags, SpeechDetector, runs
 
 FRAME_S = HOP / RATE
 WINDOW = 160
 STEP = 40
+FINE = 10
+GAP_S = 0.5
+EMBEDDED = "embedded"
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
     """What was heard in one sound track.
 
-    `vectors` (n, 256) of unit length, one per window of up to 1.6 s of speech, every 0.4 s of speech;
+    `vectors` (n, d) of unit length, one per window of up to 1.6 s of speech, every 0.4 s of speech;
     `spans` (n, 2) their starts and ends in seconds; `power` and `speech` count frames of 10 ms.
     """
 
@@ -53,34 +61,70 @@ class Heard:
 
 
 class Listener:
-    """The speech detector and the speaker encoder together."""
+    """The speech detector and the speaker encoder of a tier together."""
 
-    def __init__(self, models_dir: Path) -> None:
+    def __init__(self, models_dir: Path, tier: str = EMBEDDED) -> None:
+        if tier not in (EMBEDDED, OWN):
+            raise ModelMissing(f"There is no voice tier {tier!r} here; there are {EMBEDDED!r} and {OWN!r}.")
+        self.tier = tier
+        self._models_dir = models_dir
         self._detector = SpeechDetector()
-        self._encoder = Encoder(models_dir)
+        self._encoder: Encoder | OwnEncoder = OwnEncoder(models_dir) if tier == OWN else Encoder(models_dir)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """What the encoder's vectors mean; raise `ModelMissing` where an own encoder has no calibration."""
+        return calibrated(self._models_dir, self._encoder.model) if self.tier == OWN else shipped()
 
     @property
     def models(self) -> tuple[Model, ...]:
         """The models whose verdicts these are."""
         return (self._encoder.model, self._detector.model)
 
-    def hear(self, wave: Floats) -> Heard:
-        """Embed the speech in 16 kHz samples (n,); anything not finite counts as silence."""
-        wave = np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0)
-        speech, power = self._detector.frames(wave), frame_power(wave)
-        windows = _windows(np.flatnonzero(speech))
+    def speech(self, wave: Floats) -> Flags:
+        """Tell for each 10 ms of 16 kHz samples (n,) whether somebody speaks."""
+        return self._detector.frames(_finite(wave))
+
+    def hear(self, wave: Floats, speech: Flags | None = None, step: int = STEP) -> Heard:
+        """Embed the speech in 16 kHz samples (n,) every `step` frames; anything not finite counts as silence.
+
+        `speech`, where it is known already, saves asking the detector.
+        """
+        wave = _finite(wave)
+        power = frame_power(wave)
+        speech = self._detector.frames(wave) if speech is None else fitted(speech, len(power))
+        windows = _windows(np.flatnonzero(speech), step)
         spans = np.array([(frames[0], frames[-1] + 1) for frames in windows]).reshape(-1, 2) * FRAME_S
-        if not windows:
-            return Heard(np.zeros((0, 256), np.float32), spans, power, speech)
-        mels = mel_power(wave)
-        levelled = np.stack(
-            [mels[frames] * np.float32(gain(float(power[frames].mean()))) for frames in windows]
-        )
-        return Heard(self._encoder(levelled), spans, power, speech)
+        return Heard(self._encoder.embed(wave, power, windows), spans, power, speech)
+
+    def near(self, wave: Floats, heard: Heard, windows: Iterable[int]) -> Heard:
+        """Embed again, every 0.1 s, within 0.3 s of some of the windows of what was heard."""
+        frames = np.flatnonzero(heard.speech)
+        last = max(len(frames) - WINDOW, 0)
+        starts = {
+            min(max(number * STEP + shift, 0), last)
+            for number in windows
+            for shift in range(-STEP + FINE, STEP, FINE)
+        }
+        cut = [frames[start : start + WINDOW] for start in sorted(starts)] if len(frames) else []
+        spans = np.array([(part[0], part[-1] + 1) for part in cut]).reshape(-1, 2) * FRAME_S
+        wave = _finite(wave)
+        return replace(heard, vectors=self._encoder.embed(wave, heard.power, cut), spans=spans)
 
 
-def _windows(speech: npt.NDArray[np.intp]) -> list[npt.NDArray[np.intp]]:
+def fitted(speech: Flags, count: int) -> Flags:
+    """Stretch or shrink flags to `count` frames, as for the same sound at another speed."""
+    if len(speech) == count:
+        return speech
+    return speech[np.minimum(np.arange(count) * len(speech) // max(count, 1), len(speech) - 1)]
+
+
+def _finite(wave: Floats) -> Floats:
+    return np.nan_to_num(wave, nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _windows(speech: npt.NDArray[np.intp], step: int) -> list[npt.NDArray[np.intp]]:
     """Cut the numbers of the frames with speech into windows; what is shorter than one window is one."""
     last = max(len(speech) - WINDOW, 0)
-    starts = [*range(0, last, STEP), last] if len(speech) else []
+    starts = [*range(0, last, step), last] if len(speech) else []
     return [speech[start : start + WINDOW] for start in starts]

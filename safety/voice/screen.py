@@ -3,94 +3,232 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from core.errors import ModelMissing
-from core.finding import Finding, Screening, Unassessable
+from core.errors import BadEnrolment, BadMedia
+from core.finding import Finding, Model, Screening, Unassessable
 from core.media.clip import Clip
 from core.media.read import whole_sound
-from safety.gallery import Enrolment, Template
+from safety.gallery import Enrolment, Gallery, Template, gathered
+from safety.transcript import Transcriber
 from safety.voice.channels import views
-from safety.voice.enrol import enrol
-from safety.voice.listen import FRAME_S, Heard, Listener
+from safety.voice.degrade import resampled
+from safety.voice.enrol import enrol, usable
+from safety.voice.listen import EMBEDDED, FRAME_S, GAP_S, STEP, Heard, Listener
 from safety.voice.mel import RATE, Floats
-from safety.voice.score import LENGTHS, centre, cohort, scores
+from safety.voice.score import LENGTHS, Calibration, heights, running
+from safety.voice.turns import turns
 
-TIER = "embedded"
 SPEECH_S = 1.0
-SNR_DB = 8.0
+SNR_DB = 3.0
 SILENT_DB = -60.0
-GAP_S = 0.5
 EDGE = 3
+LONGEST_S = 3600.0
+SPEEDS = (0.9, 1.1)
+"""Copies of the clip that are listened to as well, against a voice that was sped up, slowed down or shifted."""
+SEARCHED = 2
+"""The channel views, those with the most speech, that are looked at in every other way too."""
+NEAREST = 3
+OVERLAP = 0.95
+OVERLAP_S = 2.4
+PROOF_FALSE_ALARMS = 0.001
 
 Part = TypeVar("Part", Finding, Unassessable)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether a recording is of an enrolled voice: `same` is `score` >= `threshold`, both heights."""
+
+    same: bool
+    score: float
+    threshold: float
+    probability: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One way of hearing the clip: `speed` is how much faster than the clip it runs."""
+
+    view: str
+    wave: Floats
+    heard: Heard
+    calibration: Calibration
+    speed: float = 1.0
+
+    @cached_property
+    def vectors(self) -> Floats:
+        """The projected vectors."""
+        return self.calibration.project(self.heard.vectors)
+
+    @cached_property
+    def means(self) -> list[Floats]:
+        """Running means over each of LENGTHS; a longer one than there is speech for is left out."""
+        stride = STEP * self.speed / self.step
+        return [running(self.vectors, max(round(length * stride), 1)) for length in LENGTHS]
+
+    @property
+    def step(self) -> float:
+        """The frames from window to window."""
+        return STEP if self.speed == 1.0 else 2 * STEP
 
 
 class Voice:
     """The voice detector; make it with `load`."""
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, transcriber: Transcriber | None = None) -> None:
         self._listener = listener
+        self._calibration = listener.calibration
+        self._transcriber = transcriber
 
     @classmethod
-    def load(cls, models_dir: Path, tier: str = TIER) -> Voice:
+    def load(cls, models_dir: Path, tier: str = EMBEDDED) -> Voice:
         """Load the models of a tier; raise `ModelMissing` if one is missing or broken."""
-        if tier != TIER:
-            raise ModelMissing(f"There is no voice tier {tier!r} here; there is {TIER!r}.")
-        return cls(Listener(models_dir))
+        return cls(Listener(models_dir, tier), Transcriber.load(models_dir))
 
     def enrol(self, recordings: Sequence[Path]) -> Enrolment:
         """Learn a voice from recordings; raise `BadEnrolment` when none is good enough."""
         return enrol(self._listener, recordings)
 
+    def compare(self, template: Template, recording: Path) -> Comparison:
+        """Tell whether a recording, made for it, is of an enrolled voice: one false match in a thousand strangers.
+
+        Raises `BadEnrolment` where the recording is not fit to judge by, as `enrol` would, and `BadMedia`.
+        """
+        wave, heard = usable(self._listener, recording)
+        reading = Reading("plain", wave, heard, self._calibration)
+        score = heights(self._calibration, gathered([template]), reading.means)[template.identity]
+        threshold = self._calibration.threshold(1, len(heard.vectors), PROOF_FALSE_ALARMS)
+        if not np.isfinite(score):
+            raise BadEnrolment("The recording cannot be compared.")
+        return Comparison(score >= threshold, score, threshold, self._calibration.probability(score))
+
     def screen(self, clip: Clip, gallery: Sequence[Template]) -> Screening:
         """Look for the enrolled voices in every channel of a clip; raise `BadMedia` if that cannot be done."""
         sound = np.zeros((0, 1), np.float32)
         if clip.audio is not None:
+            if clip.seconds > LONGEST_S:
+                raise BadMedia(
+                    f"The sound lasts {clip.seconds:.0f} s; voices are looked for in at most {LONGEST_S:.0f}."
+                )
             sound = whole_sound(clip.path, rate=RATE)
-        heard = [self._listener.hear(wave) for wave in views(sound)]
-        findings = (
-            finding
-            for template in gallery
-            for finding in _joined(part for view in heard for part in _found(view, template, len(gallery)))
-        )
+        plain = [
+            Reading(
+                "plain" if number == 0 else f"channels {number + 1}",
+                wave,
+                self._listener.hear(wave),
+                self._calibration,
+            )
+            for number, wave in enumerate(views(sound))
+        ]
+        clearest = sorted(plain, key=lambda reading: -reading.heard.speech_s)[:SEARCHED]
+        readings = [*plain, *(other for reading in clearest for other in self._others(reading))]
         return Screening(
             detector="voice",
-            tier=TIER,
-            models=self._listener.models,
-            findings=tuple(findings),
-            unassessable=tuple(_joined(part for view in heard for part in _unassessable(view, heard))),
-            tracks=max(len(view.turns) for view in heard),
-            notes=_notes(clip, heard),
+            tier=self._listener.tier,
+            models=self._models(),
+            findings=tuple(self._findings(readings, gathered(gallery))),
+            unassessable=tuple(_joined(part for reading in plain for part in _unassessable(reading, plain))),
+            tracks=max(len(reading.heard.turns) for reading in plain),
+            notes=self._notes(clip, plain),
+            turns=turns(self._calibration, clearest[0].heard),
+            transcript=None
+            if self._transcriber is None
+            else self._transcriber(clearest[0].wave, clearest[0].heard.turns),
+        )
+
+    def _others(self, reading: Reading) -> Iterator[Reading]:
+        """Yield the other ways to hear a channel in which somebody speaks."""
+        if not reading.heard.turns:
+            return
+        for speed in SPEEDS:
+            wave = resampled(reading.wave, speed)
+            heard = self._listener.hear(wave, reading.heard.speech, 2 * STEP)
+            name = f"speed {speed}" if reading.view == "plain" else f"{reading.view}, speed {speed}"
+            yield Reading(name, wave, heard, self._calibration, speed)
+
+    def _findings(self, readings: Sequence[Reading], gallery: Gallery) -> Iterator[Finding]:
+        """Yield the stretches of everybody who is above the threshold somewhere."""
+        best: dict[str, float] = {}
+        for reading in readings:
+            for identity, height in heights(self._calibration, gallery, reading.means).items():
+                best[identity] = max(best.get(identity, -np.inf), height)
+        windows = max(len(reading.heard.vectors) for reading in readings)
+        threshold = self._calibration.threshold(len(gallery), windows)
+        for template in gallery:
+            least = threshold if template.threshold is None else template.threshold
+            if best[template.identity] >= least:
+                nearest = tuple(_nearest(best, template.identity))
+                found = (part for reading in readings for part in self._found(reading, template, least))
+                yield from (replace(part, neighbours=nearest) for part in _joined(found))
+
+    def _found(self, reading: Reading, template: Template, threshold: float) -> Iterator[Finding]:
+        """Yield the stretches that match; a longer running mean adds only where a shorter one saw nothing."""
+        submodels = self._calibration.submodels(template)
+        seen: list[tuple[float, float]] = []
+        for number, (length, means) in enumerate(zip(LENGTHS, reading.means, strict=True)):
+            if not len(means):
+                continue
+            values = self._calibration.height(self._calibration.best(means, submodels), number)
+            span = len(reading.heard.spans) - len(means) + 1
+            for start, end, score in _stretches(values, threshold, reading.heard.spans * reading.speed, span):
+                if any(start < other_end and other_start < end for other_start, other_end in seen):
+                    continue
+                seen.append((start, end))
+                finer = length == 1 and reading.speed == 1.0
+                height = max(score, self._finer(reading, submodels, start, end)) if finer else score
+                yield Finding(
+                    kind="voice",
+                    identity=template.identity,
+                    score=height,
+                    threshold=threshold,
+                    start=start,
+                    end=end,
+                    track="audio",
+                    probability=self._calibration.probability(height),
+                    snr_db=round(reading.heard.snr_db(start / reading.speed, end / reading.speed), 1),
+                    view=reading.view,
+                )
+
+    def _finer(self, reading: Reading, submodels: Floats, start: float, end: float) -> float:
+        """Return the best height within 0.3 s of the best window of a stretch."""
+        spans = reading.heard.spans
+        inside = np.flatnonzero((spans[:, 0] >= start - 0.01) & (spans[:, 1] <= end + 0.01))
+        if not len(inside):
+            return -np.inf
+        best = inside[self._calibration.best(reading.vectors[inside], submodels).argmax()]
+        near = self._listener.near(reading.wave, reading.heard, [int(best)])
+        scores = self._calibration.best(self._calibration.project(near.vectors), submodels)
+        return float(self._calibration.height(scores, 0).max())
+
+    def _models(self) -> tuple[Model, ...]:
+        return (*self._listener.models, *([self._transcriber.model] if self._transcriber else []))
+
+    def _notes(self, clip: Clip, plain: Sequence[Reading]) -> tuple[str, ...]:
+        if clip.audio is None:
+            return ("The clip has no sound.",)
+        loudest = max(float(reading.heard.power.max()) for reading in plain)
+        if 10 * np.log10(loudest + 1e-12) < SILENT_DB:
+            return ("The sound is silent.",)
+        if not any(reading.heard.turns for reading in plain):
+            return ("There is sound but no speech.",)
+        return (
+            ()
+            if self._transcriber
+            else ("What is said was not written down: there is no speech recogniser.",)
         )
 
 
-def _found(heard: Heard, template: Template, voices: int) -> Iterator[Finding]:
-    """Yield the stretches that match; a longer running mean adds only where a shorter one saw nothing."""
-    vectors = cohort().centred(heard.vectors)
-    voice = centre(cohort().centred(template.vectors))
-    seen: list[tuple[float, float]] = []
-    for view, length in enumerate(LENGTHS):
-        threshold = cohort().threshold(view, voices, len(vectors))
-        values = scores(vectors, voice, length)
-        for start, end, score in _stretches(values, threshold, heard.spans, length):
-            if any(start < other_end and other_start < end for other_start, other_end in seen):
-                continue
-            seen.append((start, end))
-            yield Finding(
-                kind="voice",
-                identity=template.identity,
-                score=score,
-                threshold=threshold,
-                start=start,
-                end=end,
-                track="audio",
-            )
+def _nearest(best: dict[str, float], identity: str) -> Iterator[tuple[str, float]]:
+    """Yield the others who come next, with their heights."""
+    others = sorted((-height, other) for other, height in best.items() if other != identity)
+    yield from ((other, round(-height, 2)) for height, other in others[:NEAREST] if np.isfinite(height))
 
 
 def _stretches(
@@ -127,30 +265,34 @@ def _margin(part: Finding | Unassessable) -> float:
     return part.score - part.threshold if isinstance(part, Finding) else 0.0
 
 
-def _unassessable(view: Heard, heard: Sequence[Heard]) -> Iterator[Unassessable]:
+def _unassessable(reading: Reading, plain: Sequence[Reading]) -> Iterator[Unassessable]:
     """Yield what is speech in one view of a clip and cannot be compared in any."""
-    turns = view.turns
-    if turns and max(other.speech_s for other in heard) < SPEECH_S:
-        why = f"There is {view.speech_s:.1f} s of speech; {SPEECH_S:.0f} s is needed."
-        yield Unassessable(kind="voice", why=why, start=turns[0][0], end=turns[-1][1])
+    speech = reading.heard.turns
+    if speech and max(other.heard.speech_s for other in plain) < SPEECH_S:
+        why = f"There is {reading.heard.speech_s:.1f} s of speech; {SPEECH_S:.0f} s is needed."
+        yield Unassessable(kind="voice", why=why, start=speech[0][0], end=speech[-1][1])
         return
-    for start, end in turns:
-        if end - start >= SPEECH_S and not any(_clear(other, start, end) for other in heard):
-            snr = view.snr_db(start, end)
+    for start, end in speech:
+        if end - start >= SPEECH_S and not any(_clear(other.heard, start, end) for other in plain):
+            snr = reading.heard.snr_db(start, end)
             why = f"The speech stands {snr:.0f} dB above its background; {SNR_DB:.0f} dB are needed."
+            yield Unassessable(kind="voice", why=why, start=start, end=end)
+    if len(plain) == 1:  # two who speak in two channels are heard apart
+        yield from _overlaps(reading)
+
+
+def _overlaps(reading: Reading) -> Iterator[Unassessable]:
+    """Yield where several windows in a row say that more than one person speaks at once."""
+    if not len(reading.vectors):
+        return
+    chances = reading.calibration.overlapping(reading.vectors)
+    for start, end, _ in _stretches(chances, OVERLAP, reading.heard.spans, 1):
+        if end - start >= OVERLAP_S:
+            why = "More than one person speaks at the same time."
             yield Unassessable(kind="voice", why=why, start=start, end=end)
 
 
-def _clear(view: Heard, start: float, end: float) -> bool:
+def _clear(heard: Heard, start: float, end: float) -> bool:
     """Tell whether a view has speech most of the time from `start` to `end`, well above its background."""
-    spoken = view.speech[round(start / FRAME_S) : round(end / FRAME_S)].mean() > 0.5
-    return bool(spoken) and view.snr_db(start, end) >= SNR_DB
-
-
-def _notes(clip: Clip, heard: Sequence[Heard]) -> tuple[str, ...]:
-    if clip.audio is None:
-        return ("The clip has no sound.",)
-    loudest = max(float(view.power.max()) for view in heard)
-    if 10 * np.log10(loudest + 1e-12) < SILENT_DB:
-        return ("The sound is silent.",)
-    return () if any(view.turns for view in heard) else ("There is sound but no speech.",)
+    spoken = heard.speech[round(start / FRAME_S) : round(end / FRAME_S)].mean() > 0.5
+    return bool(spoken) and heard.snr_db(start, end) >= SNR_DB

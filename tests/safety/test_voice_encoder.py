@@ -67,7 +67,9 @@ def test_the_embedding_of_a_recording_agrees_with_the_original_package(
     """Front end, windows, network and mean together, to 1e-4 in every element."""
     build(tmp_path)
     said = speak(Persona(3), "The boat comes home before the storm.", 5)[:, 0]
-    said *= np.float32(np.sqrt(1e-3 / np.mean(said**2)))  # -30 dBFS, the level that the package brings quiet speech to
+    said *= np.float32(
+        np.sqrt(1e-3 / np.mean(said**2))
+    )  # -30 dBFS, the level that the package brings quiet speech to
     wanted, partials, slices = _original(monkeypatch).embed_utterance(said, return_partials=True, rate=2.5)
     mels = mel_power(np.pad(said, (0, max(slices[-1].stop - len(said), 0))))
     starts = [part.start // HOP for part in slices]

@@ -32,6 +32,9 @@ class Settings(BaseSettings):
     likeness_tier: Literal["embedded", "standard", "own"] = Field(
         "embedded", description="face models to screen with"
     )
+    voice_tier: Literal["embedded", "own"] = Field(
+        "embedded", description="voice models to screen with; own: an encoder that the operator mounted"
+    )
     screen_seconds: float = Field(180.0, description="a detector that takes longer counts as hanging: held")
     lease_seconds: float = Field(120.0, description="a step that is not renewed for this long is taken over")
     max_attempts: int = Field(5, description="claims of one step before the request fails")

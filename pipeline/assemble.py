@@ -74,7 +74,7 @@ def assemble(settings: Settings) -> Tools:
         engine=cache(lambda name: open_engine(name, settings.checkpoints_dir)),
         detectors=(
             detector(name="likeness", tier=settings.likeness_tier, target="safety.likeness:Likeness"),
-            detector(name="voice", tier="embedded", target="safety.voice:Voice"),
+            detector(name="voice", tier=settings.voice_tier, target="safety.voice:Voice"),
         ),
         mark=lambda clip, into, payload, labels: mark(
             clip,

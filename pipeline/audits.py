@@ -50,6 +50,7 @@ def subject(session: Session, tools: Tools) -> str:
         "greenlight": tools.version,
         "pack": tools.book.base(session, tools.pack).sha256,
         "likeness_tier": tools.settings.likeness_tier,
+        "voice_tier": tools.settings.voice_tier,
         "models": {name: source.sha256 for name, source in registry().items()},
     }
     return hashlib.sha256(canonical(about)).hexdigest()

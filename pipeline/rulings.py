@@ -19,6 +19,8 @@ from policies.engine import Pack
 from policies.overlay import Overlay
 
 _SEEN_AS = {"view": "seen_as"}
+UNHEARD = {"status": "none", "outcome": "", "reasons": []}
+"""The fact `transcript` where no speech recogniser is configured."""
 
 
 def prompt_facts(
@@ -84,6 +86,7 @@ def screen_facts(
             for finding in screening.findings
         ],
         "unassessable": [asdict(thing) for screening in screenings for thing in screening.unassessable],
+        "transcript": UNHEARD,
         "request": _request(job),
         "media": {
             "seconds": round(clip.seconds, 3),

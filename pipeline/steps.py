@@ -77,19 +77,23 @@ def admit(job: Job, tools: Tools, tick: Tick) -> Done:
     return replace(done, others=tuple(other.decision for other in others), events=events)
 
 
-def judge_prompt(job: Job, tools: Tools) -> Judged:
-    """Decide on a prompt; a gate that cannot read it, or was not audited as it must be, holds it."""
+def judge_prompt(job: Job, tools: Tools, text: str | None = None) -> Judged:
+    """Decide on a request's prompt, or on other words as if it asked for them.
+
+    A gate that cannot read them, or was not audited as it must be, holds them.
+    """
     with tools.store.reading() as session:
         if missing := audits.lacking(session, tools):
             why = f"It has yet to pass an audit: {', '.join(missing)}."
             return Judged(rulings.fault("prompt", tools.pack, why))
         try:
+            words = job.prompt if text is None else text
             force = in_force(session, job, tools)
-            reading = tools.read_prompt(session, job.prompt, rulings.modality_of(job))
+            reading = tools.read_prompt(session, words, rulings.modality_of(job))
         except (Unavailable, PolicyError) as error:
             return Judged(rulings.fault("prompt", tools.pack, error.message))
         now_ms, user = _now(tools), None
-        if job.user is not None:
+        if job.user is not None and text is None:
             user = strikes.standing(session, job.partner, job.user, force.active.text.strikes, now_ms)
         facts = rulings.prompt_facts(
             session, job, reading, now_ms=now_ms, elections=force.elections, user=user
@@ -158,10 +162,25 @@ def screen(job: Job, tools: Tools, tick: Tick) -> Done:
     tick(0.9)
     with tools.store.reading() as session:
         facts = rulings.screen_facts(session, job, clip, seen, now_ms=_now(tools))
+    facts |= {"transcript": _transcript(job, tools, seen)}
+    with tools.store.reading() as session:
         made = judge_screened(session, job, tools, facts)
     made = replace(made, decision=rulings.never_blind(made.decision, seen, needed))
     to = {"allow": State.CLEARED, "hold": State.HELD, "refuse": State.REJECTED}[made.decision.outcome]
     return _ruled(made, to, held_at="screen", got={"screened": _screened(seen)})
+
+
+def _transcript(job: Job, tools: Tools, seen: Sequence[Sighting]) -> dict[str, Any]:
+    """Judge what is said in a clip by the rules for prompts; the words themselves are not kept."""
+    texts = (sighting.screening.transcript for sighting in seen if sighting.screening is not None)
+    said = next((text for text in texts if text is not None), None)
+    if said is None:
+        return rulings.UNHEARD
+    if not said.strip():
+        return {"status": "read", "outcome": "allow", "reasons": []}
+    decision = judge_prompt(job, tools, said).decision
+    reasons = [hit.reason_code for hit in decision.rules if hit.outcome == decision.outcome]
+    return {"status": "read", "outcome": decision.outcome, "reasons": reasons}
 
 
 def mark(job: Job, tools: Tools, tick: Tick) -> Done:

@@ -87,6 +87,7 @@ STAGES: Mapping[Stage, Mapping[str, Shape]] = {
             )
         ),
         "unassessable": Many(Record("Unassessable", {"kind": str, "why": str, "start": float, "end": float})),
+        "transcript": Record("Transcript", {"status": str, "outcome": str, "reasons": Many(str)}),
         "request": _REQUEST,
         "media": Record("Media", {"seconds": float, "picture": bool, "sound": bool}),
     },
@@ -98,6 +99,8 @@ An entity's `office` is a word such as "head_of_government" ("" for none), `juri
 voice, style, deception. A `user` is the partner's, by an opaque id: `level` is "" where none was named, "none", "slow",
 "hold" or "suspend" (pipeline/strikes.py). `elections` are those in force where the clip will be shown; their candidates
 are entities of the kind "candidate". A guard's `status` is "ok", or says why it gave no scores (then `category` is "").
+A transcript's `status` is "none" where no speech recogniser is configured, else "read"; `outcome` and `reasons` are
+what the rules for prompts say of the words.
 """
 
 
@@ -119,6 +122,10 @@ WORDS: Mapping[str, Mapping[str, frozenset[str]]] = {
     "User": {"level": frozenset(("", "none", "slow", "hold", "suspend"))},
     "Match": {"kind": frozenset(("likeness", "voice")), "track": frozenset(("video", "audio"))},
     "Unassessable": {"kind": frozenset(("likeness", "voice"))},
+    "Transcript": {
+        "status": frozenset(("", "none", "read")),
+        "outcome": frozenset(("", "allow", "hold", "refuse")),
+    },
 }
 """The words that a field can ever hold, where there is a list of them: a rule that waits for another never fires."""
 

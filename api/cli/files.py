@@ -112,6 +112,8 @@ def _screening(seen: list[Sighting]) -> dict[str, Any]:
         "findings": [_finding(finding) for screening in screenings for finding in screening.findings],
         "unassessable": [asdict(thing) for screening in screenings for thing in screening.unassessable],
         "tracks": sum(screening.tracks for screening in screenings),
+        "turns": [asdict(turn) for screening in screenings for turn in screening.turns],
+        "notes": [note for screening in screenings for note in screening.notes],
         "tier": "+".join(dict.fromkeys(sighting.tier for sighting in seen)),
         "models": [asdict(model) for screening in screenings for model in screening.models],
     } | ({"problems": problems} if problems else {})

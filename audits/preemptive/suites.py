@@ -19,6 +19,7 @@ from audits.preemptive.proofs import proofs
 from audits.preemptive.recovery import recovery
 from audits.preemptive.result import Row, SuiteResult
 from audits.preemptive.tamper import tamper
+from audits.preemptive.voice import voice
 from core.clock import Clock, SystemClock
 from core.errors import BadInput, NotFound
 from core.models import file_sha256
@@ -52,6 +53,7 @@ SUITES: Mapping[str, Suite] = {
     "erasure": erasure,
     "tamper": tamper,
     "recovery": recovery,
+    "voice": voice,
 }
 
 

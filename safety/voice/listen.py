@@ -13,6 +13,7 @@ import numpy.typing as npt
 from core.errors import ModelMissing
 from core.finding import Model
 from safety.voice.encoder import Encoder
+from safety.voice.enhance import Enhancer
 from safety.voice.mel import HOP, RATE, Floats, frame_power
 from safety.voice.own import OWN, OwnEncoder, calibrated
 from safety.voice.score import Calibration, shipped
@@ -69,6 +70,7 @@ class Listener:
         self.tier = tier
         self._models_dir = models_dir
         self._detector = SpeechDetector()
+        self.enhance = Enhancer(models_dir)
         self._encoder: Encoder | OwnEncoder = OwnEncoder(models_dir) if tier == OWN else Encoder(models_dir)
 
     @cached_property
@@ -79,7 +81,7 @@ class Listener:
     @property
     def models(self) -> tuple[Model, ...]:
         """The models whose verdicts these are."""
-        return (self._encoder.model, self._detector.model)
+        return (self._encoder.model, self._detector.model, self.enhance.model)
 
     def speech(self, wave: Floats) -> Flags:
         """Tell for each 10 ms of 16 kHz samples (n,) whether somebody speaks."""

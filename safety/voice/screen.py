@@ -27,6 +27,8 @@ from safety.voice.turns import turns
 
 SPEECH_S = 1.0
 SNR_DB = 3.0
+CLEAR_DB = 25.0
+"""Speech further above its background than this is not enhanced."""
 SILENT_DB = -60.0
 EDGE = 3
 LONGEST_S = 3600.0
@@ -145,13 +147,17 @@ class Voice:
 
     def _others(self, reading: Reading) -> Iterator[Reading]:
         """Yield the other ways to hear a channel in which somebody speaks."""
-        if not reading.heard.turns:
+        speech = reading.heard.turns
+        if not speech:
             return
+        if reading.heard.snr_db(speech[0][0], speech[-1][1]) < CLEAR_DB:
+            wave = self._listener.enhance(reading.wave)
+            heard = self._listener.hear(wave, reading.heard.speech)
+            yield Reading(_named(reading, "enhanced"), wave, heard, self._calibration)
         for speed in SPEEDS:
             wave = resampled(reading.wave, speed)
             heard = self._listener.hear(wave, reading.heard.speech, 2 * STEP)
-            name = f"speed {speed}" if reading.view == "plain" else f"{reading.view}, speed {speed}"
-            yield Reading(name, wave, heard, self._calibration, speed)
+            yield Reading(_named(reading, f"speed {speed}"), wave, heard, self._calibration, speed)
 
     def _findings(self, readings: Sequence[Reading], gallery: Gallery) -> Iterator[Finding]:
         """Yield the stretches of everybody who is above the threshold somewhere."""
@@ -223,6 +229,10 @@ class Voice:
             if self._transcriber
             else ("What is said was not written down: there is no speech recogniser.",)
         )
+
+
+def _named(reading: Reading, way: str) -> str:
+    return way if reading.view == "plain" else f"{reading.view}, {way}"
 
 
 def _nearest(best: dict[str, float], identity: str) -> Iterator[tuple[str, float]]:

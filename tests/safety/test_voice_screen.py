@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from core.errors import BadEnrolment, BadMedia, ModelMissing
-from core.finding import Screening
+from core.finding import Model, Screening
+from core.media.clip import AudioTrack, Clip
 from core.media.probe import probe
 from core.media.read import whole_sound
 from generation.engines.persona import Persona, speak
 from safety.voice import Enrolment, Template, Voice, build
-from safety.voice.degrade import CONDITIONS
+from safety.voice.degrade import CONDITIONS, resampled
 
 RATE = 16000
 # A high and a low voice, and strangers to both. Invented voices are less varied than people's: any two of
@@ -77,7 +78,7 @@ def test_an_invented_person_is_found_and_only_that_person(
     assert all(finding.score >= finding.threshold for finding in screening.findings)
     assert all(finding.track == "audio" and finding.kind == "voice" for finding in screening.findings)
     assert screening.tier == "embedded"
-    assert len(screening.models) == 2
+    assert len(screening.models) == 3
     assert screening.tracks >= 1
 
 
@@ -267,8 +268,6 @@ def test_speech_in_loud_noise_is_unassessable_and_the_same_without_is_not(
 
 
 def test_a_clip_without_sound(voice: Voice, gallery: list[Template], tmp_path: Path):
-    from core.media.clip import Clip
-
     screening = voice.screen(Clip(path=tmp_path / "none", container="mov", video=None, audio=None), gallery)
     assert screening.notes == ("The clip has no sound.",)
     assert screening.findings == ()
@@ -373,3 +372,76 @@ def test_a_missing_speech_detector_is_said_to_be_missing(tmp_path: Path, monkeyp
     monkeypatch.setattr("safety.voice.vad.wheel_file", missing)
     with pytest.raises(ModelMissing, match="silero"):
         Voice.load(tmp_path)
+
+
+def test_a_recording_is_compared_with_an_enrolled_voice(voice: Voice, tmp_path: Path):
+    """What an own-voice proof asks: the same person's other words match, another person's do not."""
+    template = _enrolled(voice, HIGH, tmp_path)
+    same = voice.compare(template, _wav(tmp_path / "same.wav", speak(Persona(HIGH), 8, 6)))
+    assert same.same
+    assert same.score >= same.threshold
+    other = voice.compare(template, _wav(tmp_path / "other.wav", speak(Persona(LOW), 8, 6)))
+    assert not other.same
+    assert other.probability < same.probability
+    with pytest.raises(BadEnrolment, match="of speech"):
+        voice.compare(template, _wav(tmp_path / "short.wav", speak(Persona(HIGH), 8, 1)))
+
+
+def test_a_voice_played_faster_is_found_and_the_finding_says_how(
+    voice: Voice, gallery: list[Template], tmp_path: Path
+):
+    said = resampled(speak(Persona(LOW), 9, 5)[:, 0], 1.1)
+    (finding,) = _screened(voice, gallery, _wav(tmp_path / "clip.wav", said)).findings
+    assert finding.identity == f"persona {LOW}"
+    assert finding.view
+    assert finding.probability is not None
+    assert 0.5 < finding.probability <= 1
+    assert finding.snr_db is not None
+    assert finding.end <= len(said) / RATE + 0.5
+
+
+def test_what_is_said_is_not_written_down_without_a_recogniser_and_that_is_said(
+    voice: Voice, gallery: list[Template], tmp_path: Path
+):
+    screening = _screened(voice, gallery, _wav(tmp_path / "clip.wav", speak(Persona(13), 1, 3)))
+    assert screening.transcript is None
+    assert any("no speech recogniser" in note for note in screening.notes)
+    assert screening.turns
+
+
+def test_with_a_recogniser_the_words_come_with_the_screening(
+    voice: Voice, gallery: list[Template], tmp_path: Path
+):
+    class Hears:
+        model = Model("whisper", "00" * 32)
+
+        def __call__(self, wave: np.ndarray, speech: object) -> str:
+            return "hello"
+
+    heard = Voice(voice._listener, Hears())  # type: ignore[arg-type]
+    screening = heard.screen(probe(_wav(tmp_path / "clip.wav", speak(Persona(13), 1, 3))), gallery)
+    assert screening.transcript == "hello"
+    assert screening.models[-1].name == "whisper"
+    assert not any("recogniser" in note for note in screening.notes)
+
+
+@pytest.mark.parametrize(("rate", "channels", "width"), [(8000, 1, 1), (192000, 8, 2)])
+def test_telephone_bytes_and_studio_surround(
+    voice: Voice, gallery: list[Template], tmp_path: Path, rate: int, channels: int, width: int
+):
+    said = np.tile(speak(Persona(LOW), 9, 4, rate=rate), (1, channels)) * 0.4
+    path = tmp_path / "clip.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(channels)
+        file.setsampwidth(width)
+        file.setframerate(rate)
+        coded = (said * 127 + 128).astype(np.uint8) if width == 1 else (said * 32767).astype("<i2")
+        file.writeframes(coded.tobytes())
+    assert {finding.identity for finding in _screened(voice, gallery, path).findings} == {f"persona {LOW}"}
+
+
+def test_ten_hours_are_refused_before_they_are_decoded(voice: Voice, tmp_path: Path):
+    track = AudioTrack(codec="pcm_s16le", rate=RATE, channels=1, samples=36000 * RATE)
+    clip = Clip(path=tmp_path / "none", container="wav", video=None, audio=track)
+    with pytest.raises(BadMedia, match="36000 s"):
+        voice.screen(clip, [])

@@ -37,6 +37,7 @@ from safety.voice.score import CLIP_WINDOWS, LENGTHS, running
 
 _ENROLLED = 4
 _VOICES = 10
+_MOST_SINGLE = 24
 _CLIP_S = 45
 _SOUND = {".wav", ".flac", ".ogg", ".mp3", ".opus", ".m4a"}
 _EER_REACH = {
@@ -82,7 +83,7 @@ def voice(seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
             *_clips(listener, people, conditions, random, quick=quick),
         ]
         made += _conversions(listener, data, people, quick=quick)
-        made += _as_sound(detector, people, conditions, random, Path(name), count=2 if quick else 12)
+        made += _as_sound(detector, people, conditions, random, Path(name), count=2 if quick else 6)
         made.append(_speed(listener, people))
     return tuple(made)
 
@@ -134,7 +135,7 @@ def _people(
     for name, paths in list(several.items())[: 3 if quick else None]:
         waves = [_read(path) for path in paths[: _ENROLLED + 2 if quick else None]]
         yield _person(listener, name, waves[:_ENROLLED], waves[_ENROLLED:], conditions, random)
-    for name, paths in list(single.items())[: 3 if quick else None]:
+    for name, paths in list(single.items())[: 3 if quick else _MOST_SINGLE]:
         whole = _read(paths[0])
         spoken = np.flatnonzero(listener.speech(whole))
         if len(spoken) > 800:

@@ -44,7 +44,7 @@ def _template(identity: str, enrolment: Enrolment) -> Template:
 
 
 def _enrolled(voice: Voice, seed: int, folder: Path) -> Template:
-    takes = [_wav(folder / f"{seed}-{n}.wav", speak(Persona(seed), n, 5)) for n in range(3)]
+    takes = [_wav(folder / f"{seed}-{n}.wav", speak(Persona(seed), n, 4)) for n in range(3)]
     return _template(f"persona {seed}", voice.enrol(takes))
 
 
@@ -95,7 +95,7 @@ def test_a_cast_of_invented_people(voice: Voice, tmp_path: Path):
 
     Measured over the 1560 pairs of seeds 100-139: 18 % with one enrolled voice, 10 % with three.
     """
-    seeds = range(100, 106)
+    seeds = range(100, 104)
     cast = [_enrolled(voice, seed, tmp_path) for seed in seeds]
     false = 0
     for seed in seeds:
@@ -179,10 +179,10 @@ def test_speech_that_is_clear_in_one_channel_is_not_called_unassessable(
     voice: Voice, gallery: list[Template], tmp_path: Path
 ):
     said = speak(Persona(15), 4, 3)[:, 0]
-    noise = np.random.default_rng(0).normal(0, 0.1, said.shape)
+    noise = np.random.default_rng(0).normal(0, 0.3, said.shape)
     clear = _screened(voice, gallery, _wav(tmp_path / "clear.wav", np.stack([said, said + noise], axis=1)))
     assert clear.unassessable == ()
-    again = np.random.default_rng(1).normal(0, 0.1, said.shape)
+    again = np.random.default_rng(1).normal(0, 0.3, said.shape)
     noisy = np.stack([said + again, said + noise], axis=1)
     assert _screened(voice, gallery, _wav(tmp_path / "noisy.wav", noisy)).unassessable
 
@@ -194,9 +194,9 @@ def test_mono_in_two_channels_costs_what_mono_costs(
     heard: list[int] = []
     hear = voice._listener.hear
 
-    def counted(wave: np.ndarray) -> object:
-        heard.append(len(wave))
-        return hear(wave)
+    def counted(wave: np.ndarray, *rest: object) -> object:
+        heard.extend([] if rest else [len(wave)])
+        return hear(wave, *rest)
 
     monkeypatch.setattr(voice._listener, "hear", counted)
     both = _screened(voice, gallery, _wav(tmp_path / "both.wav", np.tile(said, (1, 2))))
@@ -285,7 +285,7 @@ def test_an_empty_gallery_finds_nobody(voice: Voice, tmp_path: Path):
 @pytest.fixture(scope="module")
 def real_gallery(voice: Voice, shared_data: Path) -> list[Template]:
     return [
-        _template(speaker, voice.enrol(_librispeech(shared_data, speaker)[:4]))
+        _template(speaker, voice.enrol(_librispeech(shared_data, speaker)[:3]))
         for speaker in ("1998", "2033", "2609")
     ]
 

@@ -173,6 +173,15 @@ def test_nobody_else_reaches_what_is_acmes(world: World, route: str) -> None:
         assert world.contents() == before
         missing = _send(world, route, nothing, world.other)
         assert _told(theirs, ids) == _told(missing, nothing), "another's thing looks like one that is not"
+    elif "/users/" in route:
+        # Another's user is like one that nobody ever heard of.
+        unknown = ids | {"end_user": "nobody-1"}
+        nobody = _send(world, route, unknown, world.other)
+        assert (
+            theirs.text.replace("jane-77", "nobody-1").partition('"request_id"')[0]
+            == (nobody.text.partition('"request_id"')[0])
+        )
+        assert theirs.status_code == nobody.status_code
     elif route.startswith("GET"):
         assert theirs.json() in ([], {"data": [], "next": None})
 
@@ -202,7 +211,14 @@ def _every_get(world: World, ids: dict[str, str], client: TestClient) -> list[tu
     blobs = [f"../blobs/private/{name}" for name in world.needles] + [f"../blobs/public/{ids['public']}"]
     climbing = [name.replace("..", "%2e%2e").replace("/", "%2f") for name in blobs]
     wanted = [
-        path.format(**ids, name="checkpoint", index=0, query_id="query_none", manifestId="urn:c2pa:none")
+        path.format(
+            **ids,
+            name="checkpoint",
+            index=0,
+            query_id="query_none",
+            end_user="jane-77",
+            manifestId="urn:c2pa:none",
+        )
         for path in paths
         if not path.endswith("/events")
     ]

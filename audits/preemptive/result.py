@@ -26,6 +26,11 @@ def counted(case: str, hits: int, trials: int, *, reach: float, better: Better =
     return {**measured, "low": low, "high": high, "reach": reach, "better": better, "passed": passed}
 
 
+def untested(case: str, why: str) -> Row:
+    """Make the row of something that could not be tried: it never passes, and does not decide whether the run does."""
+    return {"case": case, "untested": why, "passed": False}
+
+
 def wilson(hits: int, trials: int) -> tuple[float, float]:
     """Give the 95 % Wilson score interval of a proportion; (0, 1) where nothing was tried."""
     from scipy.stats import binomtest
@@ -55,8 +60,9 @@ class SuiteResult:
 
     @property
     def passed(self) -> bool:
-        """Whether there are rows and all of them reached what they must."""
-        return bool(self.rows) and all(row["passed"] for row in self.rows)
+        """Whether something was tested and all of it reached what it must."""
+        tested = [row for row in self.rows if "untested" not in row]
+        return bool(tested) and all(row["passed"] for row in tested)
 
     def json(self) -> str:
         """Render for machines."""

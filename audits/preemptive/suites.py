@@ -10,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Protocol
 
+from audits.preemptive.audio_mark import audio_mark
 from audits.preemptive.erasure import erasure
 from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
@@ -54,6 +55,7 @@ SUITES: Mapping[str, Suite] = {
     "tamper": tamper,
     "recovery": recovery,
     "voice": voice,
+    "audio-mark": audio_mark,
 }
 
 

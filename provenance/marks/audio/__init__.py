@@ -20,7 +20,7 @@ from provenance.marks.audio.folds import Bend
 from provenance.marks.audio.pattern import Pattern, pattern
 from provenance.marks.audio.wave import MIN_SECONDS
 
-__all__ = ["MIN_SECONDS", "WORST_CHANCE", "detect", "embed"]
+__all__ = ["MIN_SECONDS", "WORST_CHANCE", "detect", "embed", "wrong_keys"]
 
 WORST_CHANCE = 1e-6
 """No reading is given whose bound on being chance is above this."""
@@ -76,6 +76,18 @@ def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool =
                 geometry=_geometry(reading.bend),
             )
     return _nothing()
+
+
+def wrong_keys(sound: Sound, rate: int, count: int, dice: np.random.Generator) -> tuple[int, int]:
+    """Try `count` random keys on a sound without searching; give how many were tried and how many found a mark."""
+    view = wave.views(wave.at_working_rate(wave.checked(sound, rate), rate))[0]
+    found = detector.plain(tiles.integral(tiles.spectra(view)))
+    keys = (MarkKey("wrong", dice.bytes(32)) for _ in range(count))
+    readings = (detector.read(found, pattern(key)) for key in keys)
+    accepted = (
+        one for one in readings if one and detector.chance(one.z, detector.ALIGNMENTS) <= WORST_CHANCE
+    )
+    return count, sum(1 for _ in accepted)
 
 
 _Try = tuple[tiles.Doubles, tuple[MarkKey, Pattern], detector.Reading, int]

@@ -29,6 +29,9 @@ ALIGNMENTS = tiles.FRAMES * tiles.PERIOD
 _SEGMENT_Z = 3.0
 _LOOKED_AT = 24
 _DECODED = 4
+_LEAST_WEIGHT = (
+    6.0  # of an alignment that is decoded: chance seldom reaches it, what can be decoded nearly always
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,9 @@ def read(found: list[Fold], plan: pattern.Pattern) -> Reading | None:
 
 
 def first_readable(likely: Sequence[Place], plan: pattern.Pattern) -> Reading | None:
-    """Decode alignments in their order and give the first message that passes."""
-    return next((reading for place in likely if (reading := _decoded(place, plan))), None)
+    """Decode alignments that are worth it in their order and give the first message that passes."""
+    worth = (place for place in likely if place.weight >= _LEAST_WEIGHT)
+    return next((reading for place in worth if (reading := _decoded(place, plan))), None)
 
 
 def chance(z: float, alignments: int) -> float:

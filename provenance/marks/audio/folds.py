@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
+from scipy import fft
 
 from provenance.marks.audio import pattern, tiles
-from provenance.marks.audio.tiles import Doubles, Floats
+from provenance.marks.audio.tiles import Doubles, Floats, Spectra
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +22,17 @@ class Bend:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """All periods of a sound added up, read with one bend and from one offset in frames: (PERIOD, BANDS)."""
+    """All periods of a sound added up, read with one bend and from one offset in frames.
+
+    `plane` is (PERIOD, BANDS); `heard` and `power` are the spectra over time of it and of its square, kept
+    because every key needs them.
+    """
 
     bend: Bend
     offset: float
     plane: Floats
+    heard: Spectra
+    power: Spectra
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,8 @@ def folds(summed: Doubles, bends: Iterable[Bend], offsets: int) -> Iterator[Fold
     """Fold a sound, as its `tiles.integral`, under every bend and at `offsets` places within a tile."""
     for bend in bends:
         for offset in np.arange(offsets) * bend.stretch * tiles.FRAMES / offsets:
-            yield Fold(bend, float(offset), _folded(features(summed, bend, float(offset))))
+            plane = _folded(features(summed, bend, float(offset)))
+            yield Fold(bend, float(offset), plane, fft.rfft(plane, axis=0), fft.rfft(plane * plane, axis=0))
 
 
 def features(summed: Doubles, bend: Bend, offset: float) -> Floats:
@@ -71,34 +78,31 @@ def places(found: list[Fold], plan: pattern.Pattern, *, pilots: int, best: int) 
     """
     z = _pilot_deviations(found, plan)
     chosen = np.argsort(-z, axis=None, kind="stable")[:pilots]
-    near = []
-    for place in chosen:
-        index, shift = divmod(int(place), tiles.PERIOD)
-        weight = float(z[index, shift]) + _agreement(np.roll(found[index].plane, -shift, axis=0), plan)
-        near.append(Place(found[index], shift, weight))
-    return sorted(near, key=lambda one: -one.weight)[:best]
+    where = [divmod(int(place), tiles.PERIOD) for place in chosen]
+    planes = np.stack([np.roll(found[index].plane, -shift, axis=0) for index, shift in where])
+    weights = z.ravel()[chosen] + _agreement(planes, plan)
+    order = np.argsort(-weights, kind="stable")[:best]
+    return [Place(found[where[one][0]], where[one][1], float(weights[one])) for one in order]
 
 
 def _pilot_deviations(found: list[Fold], plan: pattern.Pattern) -> Floats:
     """Correlate the pilots with every fold at every shift, in deviations: (folds, PERIOD)."""
-    signs = np.conj(np.fft.rfft(plan.signs * plan.pilots, axis=0))
-    mask = np.conj(np.fft.rfft(plan.pilots.astype(np.float32), axis=0))
-    z = np.empty((len(found), tiles.PERIOD), np.float32)
-    for index, fold in enumerate(found):
-        power = np.maximum(_circular(fold.plane * fold.plane, mask), 0)
-        z[index] = _circular(fold.plane, signs) / np.sqrt(power + 1e-9)
-    return z
+    sums = _circular([fold.heard for fold in found], plan.signs * plan.pilots)
+    power = _circular([fold.power for fold in found], plan.pilots.astype(np.float32))
+    return np.asarray(sums / np.sqrt(np.maximum(power, 0) + 1e-9), np.float32)
 
 
-def _circular(plane: Floats, spectrum: npt.NDArray[np.complex128]) -> Floats:
-    """Correlate along time at every shift and add up the bands."""
-    product = np.einsum("tb,tb->t", np.fft.rfft(plane, axis=0), spectrum)
-    return np.asarray(np.fft.irfft(product, tiles.PERIOD), np.float32)
+def _circular(heard: list[Spectra], plane: Floats) -> Floats:
+    """Correlate spectra over time with a plane at every shift, and add up the bands: (spectra, PERIOD)."""
+    wanted = np.conj(fft.rfft(plane, axis=0))
+    return np.asarray(
+        fft.irfft([np.einsum("tb,tb->t", one, wanted) for one in heard], tiles.PERIOD), np.float32
+    )
 
 
-def _agreement(plane: Floats, plan: pattern.Pattern) -> float:
-    """Say how far the cells of each code bit agree with each other, in deviations from chance."""
-    groups = plan.groups.ravel()
-    sums = np.bincount(groups, (plane * plan.signs).ravel(), pattern.GROUPS)[: pattern.FIRST_PILOT]
-    power = np.bincount(groups, np.square(plane).ravel(), pattern.GROUPS)[: pattern.FIRST_PILOT]
-    return float((sums * sums - power).sum() / np.sqrt(2 * np.square(power).sum() + 1e-18))
+def _agreement(planes: Floats, plan: pattern.Pattern) -> Floats:
+    """Say how far the cells of each code bit agree with each other, in deviations from chance: (planes,)."""
+    cells = (planes * plan.signs).reshape(len(planes), -1)[:, plan.cells]
+    sums, power = cells.sum(axis=2), np.square(cells).sum(axis=2)
+    surplus = (sums * sums - power).sum(axis=1)
+    return np.asarray(surplus / np.sqrt(2 * np.square(power).sum(axis=1) + 1e-18), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,12 @@ class Pattern:
     signs: npt.NDArray[np.float32]
 
     @property
+    def cells(self) -> npt.NDArray[np.int64]:
+        """Give the places of every code bit's cells in the flattened plane, (CODE_BITS, CELLS_PER_BIT)."""
+        ordered = np.argsort(self.groups, axis=None, kind="stable")
+        return ordered[: code.CODE_BITS * CELLS_PER_BIT].reshape(code.CODE_BITS, CELLS_PER_BIT)
+
+    @property
     def pilots(self) -> npt.NDArray[np.bool_]:
         """Say which cells are pilots, (PERIOD, BANDS)."""
         return self.groups >= FIRST_PILOT
@@ -48,9 +55,9 @@ class Pattern:
 def pattern(key: MarkKey) -> Pattern:
     """Derive the plan from the key's secret with SHAKE-256, the same on every machine and version."""
     stream = hashlib.shake_256(_LABEL + len(key.secret).to_bytes(2, "big") + key.secret)
-    raw = stream.digest(8 * _CELLS + _CELLS)
-    draw = np.frombuffer(raw[: 8 * _CELLS], ">u8")
-    toss = np.frombuffer(raw[8 * _CELLS :], np.uint8) & np.uint8(1)
+    raw = stream.digest(4 * _CELLS + _CELLS)
+    draw = np.frombuffer(raw[: 4 * _CELLS], ">u4")
+    toss = np.frombuffer(raw[4 * _CELLS :], np.uint8) & np.uint8(1)
     groups = np.empty(_CELLS, np.int16)
     groups[_dealt(draw)] = _shares()
     signs = toss.astype(np.float32) * 2 - 1
@@ -58,16 +65,21 @@ def pattern(key: MarkKey) -> Pattern:
     return Pattern(groups.reshape(shape), signs.reshape(shape))
 
 
-def _dealt(draw: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
+def _dealt(draw: npt.NDArray[np.uint32]) -> npt.NDArray[np.int64]:
     """Shuffle the cells within slices of neighbouring bands, one slice for each cell of a code bit.
 
     So every bit hears low and high, and a filter takes something from all of them rather than all from some.
     """
+    return np.concatenate([cells[np.argsort(draw[cells], kind="stable")] for cells in _slices()])
+
+
+@cache
+def _slices() -> list[npt.NDArray[np.int64]]:
     by_band = np.arange(_CELLS).reshape(PERIOD, BANDS).T.ravel()
-    slices = np.array_split(by_band, CELLS_PER_BIT)
-    return np.concatenate([cells[np.argsort(draw[cells], kind="stable")] for cells in slices])
+    return np.array_split(by_band, CELLS_PER_BIT)
 
 
+@cache
 def _shares() -> npt.NDArray[np.int16]:
     """Deal each slice of cells: one to every code bit, the rest to the pilot groups in turn."""
     sizes = [len(part) for part in np.array_split(np.arange(_CELLS), CELLS_PER_BIT)]

@@ -18,7 +18,7 @@ from core.errors import BadInput
 from core.finding import Finding
 from core.media.clip import Clip
 from core.media.probe import probe
-from core.media.read import frames, whole_sound
+from core.media.read import frames, sound, whole_sound
 from core.tables import Job
 from pipeline import rulings
 from pipeline.screening import Sighting, needed_detectors, sightings
@@ -26,6 +26,7 @@ from pipeline.tools import Tools
 from pipeline.verification import report_json
 from provenance.labels import NO_LABELS
 from provenance.manifest import Claim, Parent, medium, read
+from provenance.mark_sound import mark_sound
 from provenance.marks import MarkReading, audio, video
 
 In = Annotated[Path, typer.Argument(help="The file to read; it is never changed.")]
@@ -147,6 +148,10 @@ def mark(
     file: In,
     out: Out,
     payload: Annotated[str, typer.Option(help="The 64-bit id, 16 hex digits.")],
+    only_audio: Annotated[
+        bool,
+        typer.Option("--audio-only", help="The sound alone, as WAV, FLAC, MP3 or M4A; a picture is copied."),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Embed the watermarks and encode the file for delivery, without manifest or record."""
@@ -154,7 +159,16 @@ def mark(
         if len(payload) != 16 or not set(payload) <= set("0123456789abcdefABCDEF"):
             raise BadInput("The payload is 16 hex digits.")
         tools = local.open_tools()
-        marked = tools.mark(probe(local.existing(file)), _new(file, out), int(payload, 16), NO_LABELS)
+        clip = probe(local.existing(file))
+        if only_audio or (clip.video is None and out.suffix in {".wav", ".flac", ".mp3"}):
+            mark_sound(clip, _new(file, out), int(payload, 16), tools.ring.marking())
+            answer(
+                {"out": str(out), "video": False, "audio": True, "notes": []},
+                f"{out}: sound",
+                as_json=as_json,
+            )
+            return
+        marked = tools.mark(clip, _new(file, out), int(payload, 16), NO_LABELS)
     value = {"out": str(out), "video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}
     answer(
         value,
@@ -178,13 +192,21 @@ def detect(
             value["video"] = _timed(lambda: video.detect(frames(file), tools.ring.detecting()))
         if clip.audio and not only_video:
             rate = clip.audio.rate
-            value["audio"] = _timed(lambda: audio.detect(whole_sound(file), rate, tools.ring.detecting()))
+            value["audio"] = _heard(
+                _timed(lambda: audio.detect_long(sound(file), rate, tools.ring.detecting()))
+            )
     lines = [
         f"{track}: {found['payload'] or 'not found'} (p ≤ {found['p_false']:.1e})"
         for track, found in value.items()
     ]
     answer(value, "\n".join(lines) or "The file has no such track.", as_json=as_json)
     raise typer.Exit(Exit.GOOD if any(found["found"] for found in value.values()) else Exit.REFUSED)
+
+
+def _heard(found: dict[str, Any]) -> dict[str, Any]:
+    """Say how many bits were read, and how the sound was bent, without nesting."""
+    bent = found.pop("geometry") or {"stretch": 1.0, "speed": 1.0}
+    return found | {"bits": 64 if found["found"] else 0, **bent}
 
 
 def _timed(read: Any) -> dict[str, Any]:

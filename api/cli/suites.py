@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from api.cli import local
 from api.cli.show import Exit, Json, answer, told
+from audits.preemptive.sound.clips import sounds
+from audits.preemptive.sound.listening import listening_page
 from audits.preemptive.suites import run as run_suite
 from core.clock import iso
 from core.tables import AuditRun
@@ -21,6 +25,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(run)
     app.command()(due)
     app.command()(runs)
+    app.command()(listening)
 
 
 def run(
@@ -46,6 +51,21 @@ def run(
     }
     answer(value, "\n".join([*lines, f"report: {page}"]), as_json=as_json)
     raise typer.Exit(Exit.GOOD if result.passed else Exit.REFUSED)
+
+
+def listening(
+    out: Annotated[Path, typer.Argument(help="The HTML page to write.")],
+    data: Annotated[Path | None, typer.Option("--data", "--clips", help="Folder of sounds.")] = None,
+    count: Annotated[int, typer.Option(help="How many sounds, at most.")] = 10,
+    seed: Annotated[int, typer.Option(help="Seed of the order.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Write a page on which a person can try to hear the sound's mark, blind."""
+    with told():
+        key = local.open_tools().ring.marking()
+        clips = islice(sounds(seed, data, seconds=10.0, count=count), count)
+        out.write_text(listening_page(clips, key, np.random.default_rng(seed)))
+    answer({"page": str(out)}, f"{out}: open it in a browser", as_json=as_json)
 
 
 def due(as_json: Json = False) -> None:

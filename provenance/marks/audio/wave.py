@@ -18,6 +18,7 @@ _SILENT = 1e-4  # -80 dBFS: quieter than this throughout is silence
 _STILL = 1e-5  # -100 dBFS: stretches quieter than this stay as they are
 _STILL_SECONDS = 0.008
 _LIMIT_SECONDS = 0.01
+_ROOMY = 0.5  # of the residual that limiting leaves
 
 
 def checked(sound: Sound, rate: int) -> Sound:
@@ -89,4 +90,6 @@ def added(channel: Floats, residual: Floats, rate: int) -> Floats:
     span = 2 * int(_LIMIT_SECONDS * rate) + 1
     # A running mean of a running minimum over the same span never exceeds what it smooths.
     gentle = ndimage.uniform_filter1d(ndimage.minimum_filter1d(share, span), span)
-    return np.asarray(np.clip(channel + residual * gentle, -ceiling, ceiling), np.float32)
+    # A sound that is clipped throughout has no room anywhere: there the mark is clipped as the sound is.
+    limited = residual * gentle if gentle.mean() > _ROOMY else residual
+    return np.asarray(np.clip(channel + limited, -ceiling, ceiling), np.float32)

@@ -1,0 +1,135 @@
+"""Mark one sound that is held whole, and read it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from core.errors import BadMedia
+from core.media.clip import Sound
+from provenance.marks import MarkKey, MarkReading
+from provenance.marks.audio import detector, embedder, search, tiles, wave
+from provenance.marks.audio.folds import Bend
+from provenance.marks.audio.pattern import Pattern, pattern
+
+WORST_CHANCE = 1e-6
+"""No reading is given whose bound on being chance is above this."""
+_STRENGTHS = (1.0, 1.4, 1.9)
+_COMFORT = 17.0  # deviations of what was read back: what two AAC generations and a crop leave readable
+
+
+def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
+    """Give the sound with the payload in it, same shape and rate.
+
+    `sound` is (n, channels) float32 at `rate` 8-192 kHz, `payload` an unsigned 64-bit integer. Silence stays
+    silent, peaks stay within full scale (or their own height). Raises BadMedia for a sound that is shorter than
+    MIN_SECONDS, silent, not finite, or so empty that the mark cannot be read back.
+    """
+    sound = wave.checked(sound, rate)
+    wave.check_markable(sound, rate)
+    plan = pattern(key)
+    working = wave.at_working_rate(sound, rate)
+    seen = wave.views(working)
+    for strength in _STRENGTHS:
+        marked = _marked(sound, working, rate, embedder.gains(seen, plan, payload, strength))
+        shown = _shown(marked, rate, plan, payload)
+        if min(shown) >= _COMFORT:
+            break
+    if not any(shown):
+        raise BadMedia("too empty to carry a mark: it cannot be read back from this sound")
+    return marked
+
+
+def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
+    """Read the mark of any of the keys, blind; `thorough` also searches stretch (.7-1.5) and speed (10 %).
+
+    Unmarked sound gives a payload with probability at most `p_false` (see `detector`), never above WORST_CHANCE.
+    Raises BadMedia when `sound` is not (n, channels) finite samples at 8-192 kHz; short or silent sound is
+    simply not marked.
+    """
+    sound = wave.checked(sound, rate)
+    if len(sound) / rate < 1 or not keys:
+        return unmarked()
+    working = wave.at_working_rate(sound, rate)
+    heard = [tiles.integral(tiles.spectra(view)) for view in wave.views(working)]
+    plans = [(key, pattern(key)) for key in keys]
+    for summed, (key, plan), reading, alignments in _readings(heard, plans, thorough=thorough):
+        chance = detector.chance(reading.z, alignments)
+        if chance <= WORST_CHANCE:
+            return MarkReading(
+                track="audio",
+                found=True,
+                payload=reading.payload,
+                p_false=chance,
+                key_id=key.id,
+                segments=detector.segments(summed, plan, reading, len(sound) / rate),
+                geometry=_geometry(reading.bend),
+            )
+    return unmarked()
+
+
+def wrong_keys(sound: Sound, rate: int, count: int, dice: np.random.Generator) -> tuple[int, int]:
+    """Try `count` random keys on a sound without searching; give how many were tried and how many found a mark."""
+    view = wave.views(wave.at_working_rate(wave.checked(sound, rate), rate))[0]
+    found = detector.plain(tiles.integral(tiles.spectra(view)))
+    keys = (MarkKey("wrong", dice.bytes(32)) for _ in range(count))
+    readings = (detector.read(found, pattern(key)) for key in keys)
+    accepted = (
+        one for one in readings if one and detector.chance(one.z, detector.ALIGNMENTS) <= WORST_CHANCE
+    )
+    return count, sum(1 for _ in accepted)
+
+
+_Try = tuple[tiles.Doubles, tuple[MarkKey, Pattern], detector.Reading, int]
+
+
+def _readings(
+    heard: list[tiles.Doubles], plans: list[tuple[MarkKey, Pattern]], *, thorough: bool
+) -> Iterator[_Try]:
+    """Give each reading with the alignments that its whole stage looks at, the plain stage first.
+
+    Bends are searched for in the first view alone: the mix, or the loudest channel where the mix is silent.
+    """
+    alignments = detector.ALIGNMENTS * len(heard) * len(plans)
+    for summed in heard:
+        found = detector.plain(summed)
+        for plan in plans:
+            if reading := detector.read(found, plan[1]):
+                yield summed, plan, reading, alignments
+    if not (thorough and heard):
+        return
+    alignments += search.alignments(heard[0]) * len(plans)
+    found = search.coarse(heard[0])
+    for plan in plans:
+        if reading := search.search(heard[0], found, plan[1]):
+            yield heard[0], plan, reading, alignments
+
+
+def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Sound:
+    """Apply the gains to every channel by itself."""
+    marked = np.empty_like(sound)
+    for channel in range(sound.shape[1]):
+        quiet = working[:, channel]
+        residual = tiles.waveform(embedder.residual(tiles.spectra(quiet), gain), len(quiet))
+        marked[:, channel] = wave.added(sound[:, channel], wave.at_rate(residual, rate, len(sound)), rate)
+    return marked
+
+
+def _shown(marked: Sound, rate: int, plan: Pattern, payload: int) -> list[float]:
+    """Read the mark back in every view and give the deviations of its code word, 0 where it is not readable."""
+    views = wave.views(wave.at_working_rate(marked, rate))
+    readings = [detector.read(detector.plain(tiles.integral(tiles.spectra(view))), plan) for view in views]
+    return [one.z if one and one.payload == payload else 0.0 for one in readings]
+
+
+def _geometry(bend: Bend) -> dict[str, float] | None:
+    if bend == Bend():
+        return None
+    speed = bend.pitch
+    return {"stretch": round(bend.stretch * bend.pitch, 5), "speed": round(speed, 5)}
+
+
+def unmarked() -> MarkReading:
+    """Give the reading of a sound without a mark."""
+    return MarkReading(track="audio", found=False, payload=None, p_false=1.0)

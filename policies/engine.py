@@ -97,13 +97,19 @@ class Pack:
             return
         mine = (rule for rule in self.rules if rule.text.stage == stage)
         for rule, fires in zip(mine, look.firing, strict=True):
-            if fires and (hit := self._hit(rule, facts, bindings, look)) is not None:
+            if fires is False:
+                continue
+            hit = self._hit(rule, facts, bindings, look, asked=fires is True)
+            if hit is not None:
                 yield hit
 
-    def _hit(self, rule: Rule, facts: Mapping[str, Any], bindings: Bindings, look: Look) -> RuleHit | None:
+    def _hit(
+        self, rule: Rule, facts: Mapping[str, Any], bindings: Bindings, look: Look, *, asked: bool
+    ) -> RuleHit | None:
+        """Ask one rule; one whose `when` was `asked` already, and is true, is not asked for that again."""
         known = {**bindings, "threshold": rule.text.threshold or 0.0}
         try:
-            if rule.when is not None and not rule.when.holds(known):
+            if rule.when is not None and not asked and not rule.when.holds(known):
                 return None
             if rule.where is None:
                 return _fired(rule.text, ())

@@ -32,9 +32,9 @@ _THRESHOLD = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What a first look at all rules gave: whether each may fire, and the facts as CEL holds them."""
+    """What a first look at all rules gave: whether each fires (None: ask it), and the facts as CEL holds them."""
 
-    firing: list[bool]
+    firing: list[bool | None]
     activation: Any
 
 
@@ -48,15 +48,18 @@ class Shortcut:
     filters: dict[str, Several] = field(default_factory=dict, compare=False, repr=False)
 
     def look(self, facts: Mapping[str, Any], bindings: Mapping[str, Any], messages: Messages) -> Look:
-        """Say for each rule whether it may fire: certainly not where it says no."""
+        """Say for each rule whether it fires, or that it must be asked since a rule of its bundle gave an error.
+
+        Where a rule fires, its `when` is true; an item of its evidence may still give an error.
+        """
         known = dict(bindings)
         if "scores" in bindings:
             shape = fact.Many(fact.evidence_shapes(self.stage)["scores"])
             known[_SCORES] = messages.value(shape, fact.items(facts, "scores"))
         activation = self.language.bound(known)
-        found: list[bool] = []
+        found: list[bool | None] = []
         for bundle in self.bundles:
-            found += bundle.hold(activation) or [True] * bundle.count
+            found += bundle.hold(activation) or [None] * bundle.count
         return Look(found, activation)
 
     def passing(self, rule: RuleText, count: int, activation: Any) -> list[bool] | None:
@@ -87,7 +90,8 @@ def _bundle(language: Language, rules: Sequence[RuleText]) -> Several:
     try:
         return language.several([_asking(rule) for rule in rules])
     except PolicyError:
-        return language.several(["true"] * len(rules))
+        # A division by nothing: whoever asks is told to ask singly.
+        return language.several(["1 / 0 == 1"] * len(rules))
 
 
 def _asking(rule: RuleText) -> str:

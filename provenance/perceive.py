@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice, takewhile
 from pathlib import Path
 
@@ -28,10 +28,13 @@ UNTRUSTED = MediaLimits()
 def perceive(path: Path, mark_keys: Sequence[MarkKey], limits: MediaLimits = UNTRUSTED) -> Perception:
     """Read marks and fingerprints of at most 16 s of picture and 45 s of sound, or of one still picture.
 
-    Never raises for what the file contains.
+    The sound is heard, and the fingerprint finished, beside the picture: decoders and transforms run without
+    Python's lock. Never raises for what the file contains.
     """
     try:
-        return _still(path, mark_keys, limits) if is_still(path) else _clip(path, mark_keys, limits)
+        with ThreadPoolExecutor(2) as beside:
+            read = _still if is_still(path) else _clip
+            return read(path, mark_keys, limits, beside)
     except BadMedia as error:
         return _unread(path, error.message)
     except MemoryError:
@@ -49,18 +52,17 @@ def _is_ours_to_decode(path: Path) -> bool:
         return False
 
 
-def _still(path: Path, keys: Sequence[MarkKey], limits: MediaLimits) -> Perception:
-    mark, seen = _look([Grey(0.0, still(path, max_pixels=limits.max_pixels))], keys)
+def _still(path: Path, keys: Sequence[MarkKey], limits: MediaLimits, beside: Executor) -> Perception:
+    mark, seen = _look([Grey(0.0, still(path, max_pixels=limits.max_pixels))], keys, beside)
     return Perception(media=True, trouble=None, seconds=None, video=mark, video_print=seen)
 
 
-def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits) -> Perception:
+def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits, beside: Executor) -> Perception:
     clip = probe(path, limits)
-    with ThreadPoolExecutor(1) as beside:  # decoders and transforms run without Python's lock
-        listening = beside.submit(_listen, path, clip.audio, keys) if clip.audio else None
-        decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
-        seen = _look(decoded, keys) if clip.video else (None, "")
-        heard = listening.result() if listening else (None, "")
+    listening = beside.submit(_listen, path, clip.audio, keys) if clip.audio else None
+    decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
+    seen = _look(decoded, keys, beside) if clip.video else (None, "")
+    heard = listening.result() if listening else (None, "")
     return Perception(
         media=True,
         trouble=None,
@@ -78,16 +80,22 @@ def _within_reach(frame: Grey) -> bool:
     return frame.time < PICTURE_SECONDS
 
 
-def _look(frames: Iterable[Grey], keys: Sequence[MarkKey]) -> tuple[MarkReading, str]:
+def _look(frames: Iterable[Grey], keys: Sequence[MarkKey], beside: Executor) -> tuple[MarkReading, str]:
     printer = video_print.Printer()
+    printing: list[Future[str]] = []
 
     def shown() -> Iterator[Grey]:
         for frame in frames:
             printer.add(frame.luma, frame.time)
             yield frame
+        printing.append(beside.submit(_printed, printer))  # the mark is read meanwhile
 
     reading = video.detect(shown(), keys)
-    return reading, video_print.encode(printer.finish()).hex()
+    return reading, printing[0].result() if printing else _printed(printer)
+
+
+def _printed(printer: video_print.Printer) -> str:
+    return video_print.encode(printer.finish()).hex()
 
 
 def _listen(path: Path, track: AudioTrack, keys: Sequence[MarkKey]) -> tuple[MarkReading, str]:

@@ -116,6 +116,9 @@ CHANGES = {
     "8 % cut off every side": Change(_cropped(0.08)),
     "12 % cut off every side": Change(_cropped(0.12)),
     "5 % cut off the left": Change(lambda rgb: rgb[:, round(rgb.shape[1] * 0.05) :]),
+    "8 % cut off the bottom, 5 % off the right": Change(
+        lambda rgb: rgb[: round(rgb.shape[0] * 0.92), : round(rgb.shape[1] * 0.95)]
+    ),
     "caption and logo": Change(_captioned),
     "four seconds cut out": Change(lambda rgb: rgb, cut=True),
 }

@@ -17,11 +17,12 @@ import numpy.typing as npt
 
 from provenance.fingerprint import chroma
 from provenance.fingerprint.audio import AudioPrint
-from provenance.fingerprint.video import MIN_QUALITY, VideoPrint
+from provenance.fingerprint.video import CENTRED, MIN_QUALITY, VideoPrint
 
 _BLOCK = 1 << 15
 _VIDEO_BITS = 72
 _VIDEO_PROBES = 6
+_OFF_CENTRE_PROBES = 3
 _AUDIO_BITS = 3
 _AUDIO_PROBES = 16
 
@@ -107,7 +108,10 @@ class Index:
 
 
 class VideoIndex(Index):
-    """Finds picture tracks: at six times of the query, two neighbouring frames each, in every view."""
+    """Finds picture tracks: at six times of the query, two neighbouring frames each, in every view.
+
+    What has lost a margin on one side or two is looked for at three times, and not mirrored: that would cost as much again.
+    """
 
     def __init__(self) -> None:
         super().__init__(4, np.uint64)
@@ -124,10 +128,13 @@ class VideoIndex(Index):
         spread = np.linspace(0, len(good) - 1, _VIDEO_PROBES).astype(int)
         # Of two neighbours a quarter of a second apart, one is near in time to a stored frame.
         times = good[np.unique(np.concatenate([spread, np.minimum(spread + 1, len(good) - 1)]))]
-        probes = query.words[:, times].reshape(-1, 4)
+        few = np.linspace(0, len(times) - 1, _OFF_CENTRE_PROBES).astype(int)
+        centred, beside = query.words[:CENTRED], query.words[CENTRED::2]
+        probes = np.concatenate([centred[:, times].reshape(-1, 4), beside[:, times[few]].reshape(-1, 4)])
+        when = np.concatenate([np.tile(np.arange(len(times)), len(centred)), np.tile(few, len(beside))])
         which, places = self._near(probes, _VIDEO_BITS)
         # a clip has one vote for each time of the query, however many of its frames are near
-        votes = np.unique(np.stack([self._owners(places), which % len(times)]), axis=1)
+        votes = np.unique(np.stack([self._owners(places), when[which]]), axis=1)
         return self._most_voted(votes[0], limit)
 
 

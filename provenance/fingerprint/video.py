@@ -1,8 +1,8 @@
 """The fingerprint of a picture track: PDQ of its middle, several times a second, compared along the time line.
 
 What is kept of a clip is the hash of the middle of the frame (a tenth cut away on every side) twice a second.
-A query is hashed four times a second, mirrored too, and with less cut away, so that it finds the same middle
-where somebody has already cut off a margin. Fixed times and not scene changes: they need no decision that a
+A query is hashed four times a second, mirrored too, and with less cut away on every side or on one, so that it
+finds the same middle where somebody has already cut off a margin. Fixed times and not scene changes: they need no decision that a
 re-encode could tip, and at twice the reference's rate a query is never more than an eighth of a second off.
 """
 
@@ -31,10 +31,19 @@ _BESIDE = 0.3
 """Seconds from a frame of a query to the stored one that it is a copy of, at the most."""
 _WORK = 256
 _MIDDLE = 0.1
-_CUT_OFF = (0.0, 0.05, 0.1)
-"""Margins that a query may have lost, as shares of each side; what is between is near enough to one of them."""
+_EVEN = tuple((lost,) * 4 for lost in (0.0, 0.05, 0.1))
+_ONE_SIDE = tuple(tuple(lost * (at == side) for at in range(4)) for lost in (0.05, 0.1) for side in range(4))
+_CORNERS = tuple((left, top, 0.07 - left, 0.07 - top) for left in (0.0, 0.07) for top in (0.0, 0.07))
+_CUT_OFF = (*_EVEN, *_ONE_SIDE, *_CORNERS)
+"""Margins that a query may have lost, as shares of width and height: left, top, right, bottom.
+
+What is between is near enough to one of them. The first three, and each of them mirrored, are `CENTRED` views.
+"""
+CENTRED = 2 * len(_EVEN)
 _MAX_BAR = 0.4
 _BLACK = 24
+_LIT = 0.1
+"""Of the frames, so many must be brighter in a place that belongs to the picture and not to a bar."""
 
 _CHANCE = 128
 _SAME_FRAME = 80
@@ -175,25 +184,32 @@ def decode(data: bytes) -> VideoPrint:
 
 def _inside_bars(pictures: Picture) -> tuple[slice, slice]:
     """Find the picture between black bars, the same ones for the whole clip."""
-    brightest = np.percentile(pictures, 90, axis=0)
-    return _between(brightest.max(axis=1)), _between(brightest.max(axis=0))
+    lit = (pictures > _BLACK).sum(axis=0) > _LIT * len(pictures)
+    return _between(lit.any(axis=1)), _between(lit.any(axis=0))
 
 
-def _between(brightest: npt.NDArray[np.float64]) -> slice:
-    lit = np.flatnonzero(brightest > _BLACK)
-    limit = round(_MAX_BAR * len(brightest))
-    if not len(lit) or lit[0] > limit or lit[-1] < len(brightest) - 1 - limit:
+def _between(bright: npt.NDArray[np.bool_]) -> slice:
+    lit = np.flatnonzero(bright)
+    limit = round(_MAX_BAR * len(bright))
+    if not len(lit) or lit[0] > limit or lit[-1] < len(bright) - 1 - limit:
         return slice(None)
     return slice(int(lit[0]), int(lit[-1]) + 1)
 
 
-def _views(pictures: Picture, lost: float) -> tuple[Picture, Picture]:
+def _views(pictures: Picture, lost: tuple[float, ...]) -> tuple[Picture, Picture]:
     """Cut the same middle out of pictures that have lost a margin, as they are and mirrored."""
-    share = (_MIDDLE - lost) / (1 - 2 * lost)
-    top, left = (round(share * size) for size in pictures.shape[1:])
-    middle = pictures[:, top : pictures.shape[1] - top, left : pictures.shape[2] - left]
+    left, top, right, bottom = lost
+    rows = _middle(pictures.shape[1], top, bottom)
+    columns = _middle(pictures.shape[2], left, right)
+    middle = pictures[:, rows, columns]
     small = np.stack([cv2.resize(one, (pdq.SIDE, pdq.SIDE), interpolation=cv2.INTER_AREA) for one in middle])
     return small, small[..., ::-1]
+
+
+def _middle(size: int, before: float, after: float) -> slice:
+    """Say where the middle of a whole side lies in one that has lost shares of it before and after."""
+    left = 1 - before - after
+    return slice(round((_MIDDLE - before) / left * size), size - round((_MIDDLE - after) / left * size))
 
 
 def _nearest(wanted: Times, given: Times) -> tuple[npt.NDArray[np.int64], Times]:

@@ -53,6 +53,9 @@ CHANGES: dict[str, Change] = {
     "letterboxed": lambda frame: cv2.copyMakeBorder(frame, 40, 40, 0, 0, cv2.BORDER_CONSTANT),
     "pillarboxed": lambda frame: cv2.copyMakeBorder(frame, 0, 0, 60, 60, cv2.BORDER_CONSTANT),
     "cropped by a twentieth": cropped(0.05),
+    "cropped on the left": lambda rgb: rgb[:, 24:],
+    "cropped at the bottom": lambda rgb: rgb[:-14],
+    "cropped at two sides": lambda rgb: rgb[12:, :-20],
     "cropped by a tenth": cropped(0.1),
     "darker": lambda frame: cv2.convertScaleAbs(frame, alpha=0.8),
 }

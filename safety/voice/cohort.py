@@ -28,7 +28,7 @@ from safety.voice.score import CLIP_WINDOWS, LENGTHS, Calibration, Doubles, runn
 FOLDS = 3
 CLIPS = 240
 SHRINK = 1.0
-TAIL = 0.05
+TAIL = 0.01
 CLONES = 2
 
 Parts = Mapping[str, Floats]

@@ -20,7 +20,7 @@ MOST_S = 60.0
 LEVEL_DB = -50.0
 SNR_DB = 10.0
 CLIPPED = 0.001
-ONE_SPEAKER = 1.5
+ONE_SPEAKER = 2.5
 SAME_PERSON = 2.0
 """Deviations above the mean cosine of different people, of the two halves of a recording and of two recordings."""
 

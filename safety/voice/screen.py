@@ -37,7 +37,7 @@ SPEEDS = (0.9, 1.1)
 SEARCHED = 2
 """The channel views, those with the most speech, that are looked at in every other way too."""
 NEAREST = 3
-OVERLAP = 0.95
+OVERLAP = 0.6
 OVERLAP_S = 2.4
 PROOF_FALSE_ALARMS = 0.001
 

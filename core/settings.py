@@ -29,6 +29,11 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, description="embedded worker processes of `greenlight up`")
     engine: str = Field("sandbox", description="engine used when a request names none")
     policy_pack: Path | None = Field(None, description="policy pack; empty means the default pack")
+    names_dir: Path | None = Field(
+        None, description="folder of further name packs, each in a folder of its own"
+    )
+    names_keys: str = Field("", description="Ed25519 public keys, hex, that may sign name packs; by commas")
+    prompt_guards: Path | None = Field(None, description="JSON list of guard models to ask beside ours")
     likeness_tier: Literal["embedded", "standard", "own"] = Field(
         "embedded", description="face models to screen with"
     )

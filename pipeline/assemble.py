@@ -70,7 +70,7 @@ def assemble(settings: Settings) -> Tools:
         vault=vault,
         pack=pack,
         book=book,
-        read_prompt=_PromptDesk(settings.models_dir, clock, book),
+        read_prompt=_PromptDesk(settings, clock, book),
         engine=cache(lambda name: open_engine(name, settings.checkpoints_dir)),
         detectors=(
             detector(name="likeness", tier=settings.likeness_tier, target="safety.likeness:Likeness"),
@@ -141,13 +141,18 @@ def _time_doubles(settings: Settings) -> dict[str, str]:
 class _PromptDesk:
     """Reads prompts with the names of the people protected now; the models load once."""
 
-    def __init__(self, models_dir: Path, clock: Clock, book: Rulebook) -> None:
-        self.models_dir, self.clock, self.book = models_dir, clock, book
+    def __init__(self, settings: Settings, clock: Clock, book: Rulebook) -> None:
+        self.settings, self.clock, self.book = settings, clock, book
         self.reader: PromptReader | None = None
 
     def __call__(self, session: Session, text: str, modality: str) -> dict[str, Any]:
         if self.reader is None:
-            self.reader = PromptReader.load(self.models_dir)
+            self.reader = PromptReader.load(
+                self.settings.models_dir,
+                names_dir=self.settings.names_dir,
+                trusted=[key.strip() for key in self.settings.names_keys.split(",") if key.strip()],
+                guards=self.settings.prompt_guards,
+            )
         names = people.protected_names(session, ProtectedName)
         for election in self.book.standing(session, milliseconds(self.clock.now())):
             names += [ProtectedName(id=name, names=called) for name, called in candidates(election)]

@@ -16,7 +16,7 @@ ROOMS = {"core", "policies", "generation", "safety", "provenance", "audits", "pi
 DOORS = {
     "av": ("core/media/",),
     "diffusers": ("generation/engines/",),
-    "transformers": ("generation/engines/", "safety/transcript.py"),
+    "transformers": ("generation/engines/", "safety/transcript.py", "safety/prompt/checkpoint.py"),
     "c2pa": ("provenance/manifest",),
     "celery": ("pipeline/tasks.py",),
     "fastapi": ("api/",),

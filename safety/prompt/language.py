@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _WORD = re.compile(r"[^\W\d_]+")
@@ -15,6 +16,7 @@ _WORDS = {
 }
 _COMMON = {code: frozenset(words.split()) for code, words in _WORDS.items()}
 _MOSTLY = 0.9
+_SHORTEST, _ENOUGH_TO_DOUBT, _SOME_WORDS = 3, 3, 0.25
 _ENOUGH_WORDS = 5
 """CLD2 is often sure and wrong about fewer; in plain letters they count as English."""
 
@@ -33,8 +35,24 @@ def english_share(text: str) -> float:
     return sum(word in _COMMON["en"] for word in words) / len(words) if words else 0.0
 
 
-def identify(text: str) -> Language:
-    """Identify the language with CLD2; what it is not sure of goes by common words, then by script."""
+def word_share(text: str, is_word: Callable[[str], bool]) -> float:
+    """Give the share of words of three letters and more that `is_word` knows."""
+    words = [word for word in _WORD.findall(text.lower()) if len(word) >= _SHORTEST]
+    return sum(map(is_word, words)) / len(words) if words else 0.0
+
+
+def identify(text: str, is_word: Callable[[str], bool] | None = None) -> Language:
+    """Identify the language with CLD2; what it is not sure of goes by common words, then by script.
+
+    With `is_word`, what looks like English and has next to no English words is no language at all.
+    """
+    found = _identified(text)
+    if found.scored and is_word is not None and len(_WORD.findall(text)) >= _ENOUGH_TO_DOUBT:
+        return found if word_share(text, is_word) >= _SOME_WORDS else Language("und", scored=False)
+    return found
+
+
+def _identified(text: str) -> Language:
     words = _WORD.findall(text.lower())
     if not words:
         return Language("und", scored=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,35 +16,136 @@ from safety.prompt.views import Reading, View, folded
 _SEPARATOR = r"[\W_]{1,3}"
 _SLOTS = {
     "{name}": r"[^\s.,;:!?]+(?: [^\s.,;:!?]+){0,3}",
-    "{proper}": r"[A-Z][^\s.,;:!?'’]*(?: [A-Z][^\s.,;:!?'’]*){0,3}",
+    "{proper}": r"(?-i:[A-ZÀ-ÞА-ЯЁİÇŞÖÜ][^\s.,;:!?'’]*(?: [A-ZÀ-ÞА-ЯЁİÇŞÖÜ][^\s.,;:!?'’]*){0,3})",
     "{gap}": r"(?:[\w'’-]+ ){0,6}",
 }
 _SHORTEST_GUESS = 5
+_FILES = ("lexicon.yaml", "lexicon_world.yaml")
+_TOKEN = re.compile(r"[^\W_]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """One pattern of a group; it can only match where a word begins with one of `stems`, or anywhere if there are none.
+
+    `beyond` is the least letter that a text must have for a pattern in another script.
+    """
+
+    regex: re.Pattern[str]
+    group: Group
+    stems: tuple[str, ...]
+    beyond: str
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Patterns of one category and intent; a match within `unless` does not count."""
+    """What a match means; one within `unless` does not count."""
 
     category: str
     intent: str
-    patterns: tuple[re.Pattern[str], ...]
     unless: re.Pattern[str] | None
 
 
+@dataclass(frozen=True, slots=True)
+class Lexicon:
+    """All patterns, and which of them a word can begin."""
+
+    patterns: tuple[Pattern, ...]
+    always: tuple[int, ...]
+    by_stem: Mapping[str, tuple[int, ...]]
+    stems: Any
+
+    def candidates(self, text: str) -> Iterator[Pattern]:
+        """Yield the patterns that could match in a text, in their order."""
+        found = set(self.always)
+        for word in {match[0].lower() for match in _TOKEN.finditer(text)}:
+            for stem in self.stems.prefixes(word):
+                found.update(self.by_stem[stem])
+        highest = max(text, default="")
+        for index in sorted(found):
+            if self.patterns[index].beyond <= highest:
+                yield self.patterns[index]
+
+
 @cache
-def groups() -> tuple[Group, ...]:
-    """Read and compile lexicon.yaml."""
-    entries: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("lexicon.yaml").read_text())
-    return tuple(_compiled(entry) for entry in entries)
+def lexicon() -> Lexicon:
+    """Read and compile lexicon.yaml and lexicon_world.yaml."""
+    import marisa_trie
+
+    patterns = tuple(pattern for name in _FILES for entry in _entries(name) for pattern in _compiled(entry))
+    by_stem: dict[str, tuple[int, ...]] = {}
+    for index, pattern in enumerate(patterns):
+        for stem in pattern.stems:
+            by_stem[stem] = (*by_stem.get(stem, ()), index)
+    always = tuple(index for index, pattern in enumerate(patterns) if not pattern.stems)
+    return Lexicon(patterns, always, by_stem, marisa_trie.Trie(by_stem))
 
 
-def _compiled(entry: dict[str, Any]) -> Group:
-    patterns = [re.compile(_filled(frame), re.IGNORECASE) for frame in entry.get("frames", ())]
+def _entries(name: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = yaml.safe_load(Path(__file__).with_name(name).read_text(encoding="utf-8"))
+    return entries
+
+
+def _compiled(entry: dict[str, Any]) -> Iterator[Pattern]:
+    anywhere = entry.get("anywhere", False)
+    unless = _any_of(entry["unless"], anywhere=anywhere) if "unless" in entry else None
+    group = Group(entry["category"], entry.get("intent", ""), unless)
+    for frame in entry.get("frames", ()):
+        yield Pattern(re.compile(_filled(frame), re.IGNORECASE), group, _openings(frame), _beyond(frame))
     if "terms" in entry:
-        patterns.append(_any_of(entry["terms"]))
-    unless = _any_of(entry["unless"]) if "unless" in entry else None
-    return Group(entry["category"], entry.get("intent", ""), tuple(patterns), unless)
+        terms = [folded(term) for term in entry["terms"]]
+        stems = () if anywhere else tuple({_first_word(term) for term in terms})
+        beyond = min(map(_beyond, terms)) if anywhere else ""
+        yield Pattern(_any_of(entry["terms"], anywhere=anywhere), group, stems, beyond)
+
+
+def _first_word(term: str) -> str:
+    match = _TOKEN.search(term)
+    return match[0] if match else ""
+
+
+def _beyond(text: str) -> str:
+    """Give the least letter above Cyrillic in a pattern, or nothing where it has none."""
+    return min((letter for letter in text if letter > "\u0530" and letter.isalpha()), default="")
+
+
+def _openings(frame: str) -> tuple[str, ...]:
+    """List the words that a frame can begin with, or none where that cannot be told."""
+    rest = frame.removeprefix("\\b")
+    if rest[:3] == "(?:":
+        choices, after = _choices(rest[3:])
+        if after[:1] == "?":
+            choices.append(after[1:])
+        opened = [word for choice in choices for word in _openings(choice)]
+        return tuple(dict.fromkeys(opened)) if all(map(_openings, choices)) else ()
+    if _beyond(rest[:1]):
+        return ()
+    match = re.match(r"[^\W\d_]{2,}", rest)
+    if not match:
+        return ()
+    stem = match[0].lower()
+    optional = rest[match.end() : match.end() + 1] in {"?", "*"}
+    return (folded(stem[:-1] if optional else stem),) if len(stem) > optional + 1 else ()
+
+
+def _choices(text: str) -> tuple[list[str], str]:
+    """Split what follows an opening bracket into its alternatives, and what comes after the closing one."""
+    depth, choices, at = 0, [""], 0
+    while at < len(text):
+        character = text[at]
+        if character == "\\":
+            choices[-1] += text[at : at + 2]
+            at += 2
+            continue
+        if character == ")" and depth == 0:
+            return choices, text[at + 1 :]
+        depth += (character in "([") - (character in ")]")
+        if character == "|" and depth == 0:
+            choices.append("")
+        else:
+            choices[-1] += character
+        at += 1
+    return choices, ""
 
 
 def _filled(frame: str) -> str:
@@ -55,8 +156,10 @@ def _filled(frame: str) -> str:
     return frame
 
 
-def _any_of(terms: list[str]) -> re.Pattern[str]:
-    words = ("".join(_term(term)) for term in sorted(terms, key=len, reverse=True))
+def _any_of(terms: list[str], *, anywhere: bool = False) -> re.Pattern[str]:
+    words = ["".join(_term(term)) for term in sorted(terms, key=len, reverse=True)]
+    if anywhere:
+        return re.compile("|".join(words))
     return re.compile(rf"(?<![^\W_])(?:{'|'.join(words)})(?![^\W_])", re.IGNORECASE)
 
 
@@ -69,26 +172,38 @@ def _term(term: str) -> Iterator[str]:
 def hits(reading: Reading) -> list[dict[str, Any]]:
     """List what was found as facts {category, term, span, view, intent}, the plainest view of each first."""
     found: dict[tuple[str, str, int, int], dict[str, Any]] = {}
-    for view in (*reading.views, *reading.guesses):
+    views = (*reading.views, *reading.guesses)
+    excuses: dict[int, list[tuple[int, int]]] = {}
+    for view in views:
         shortest = _SHORTEST_GUESS if view in reading.guesses and view is not reading.plain else 1
-        for group in groups():
-            for start, end in _matches(group, view):
-                span = view.origin(start, end)
-                if end - start >= shortest:
-                    found.setdefault((group.category, group.intent, *span), _hit(group, view, start, end))
+        for pattern in lexicon().candidates(view.text):
+            group = pattern.group
+            for match in pattern.regex.finditer(view.text):
+                if match.end() - match.start() >= shortest:
+                    span = view.origin(*match.span())
+                    if id(group) not in excuses:
+                        excuses[id(group)] = _excuses(group, views)
+                    if not _excused(span, excuses[id(group)]):
+                        hit = _hit(group, view, match.start(), match.end())
+                        found.setdefault((group.category, group.intent, *span), hit)
     return list(found.values())
 
 
-def _matches(group: Group, view: View) -> Iterator[tuple[int, int]]:
-    excused = [match.span() for match in group.unless.finditer(view.text)] if group.unless else []
-    for pattern in group.patterns:
-        for match in pattern.finditer(view.text):
-            start, end = match.span()
-            if not any(
-                (first <= start and end <= last) or (start <= first and last <= end)
-                for first, last in excused
-            ):
-                yield start, end
+def _excuses(group: Group, views: Sequence[View]) -> list[tuple[int, int]]:
+    """List the parts of the caller's text that are `unless` phrases of a group in any view."""
+    if group.unless is None:
+        return []
+    return [
+        view.origin(*match.span()) for view in views for match in group.unless.finditer(view.text) if match[0]
+    ]
+
+
+def _excused(span: tuple[int, int], excuses: Sequence[tuple[int, int]]) -> bool:
+    """Tell if a part of the text lies within an excuse, or has one within it."""
+    start, end = span
+    return any(
+        (first <= start and end <= last) or (start <= first and last <= end) for first, last in excuses
+    )
 
 
 def _hit(group: Group, view: View, start: int, end: int) -> dict[str, Any]:

@@ -14,9 +14,14 @@ from dataclasses import dataclass
 
 from safety.prompt import decode
 from safety.prompt.confusables import LEET, LOOKALIKES
-from safety.prompt.language import english_share
+from safety.prompt.language import english_share, word_share
 
-_ZERO_WIDTH = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u3164\uffa0")
+_ZERO_WIDTH = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u3164\uffa0\u0640") | frozenset(
+    map(chr, range(0x064B, 0x0653))
+)
+"""What is there and not seen, with the vowel signs and the stretcher of Arabic, which may be left out."""
+_LIGATURES = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"}
+_ALPHABETIC = re.compile(r"[\u0370-\u052f]")
 _WORD = re.compile(r"\S+")
 _SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,]{1,3}[^\W\d_](?![^\W_])){3,}")
 _LEET_WORD = re.compile(r"[\w@$!|+]+")
@@ -25,6 +30,7 @@ _CODED_INSIDE = re.compile(r"[A-Za-z][013457@$!|+]+[A-Za-z]")
 _LONGEST_FOLD = 4
 _ROUNDS = 12
 _PLAUSIBLE = 0.2
+_MOSTLY_WORDS, _CLEARLY_MORE = 0.5, 0.25
 SHOWN = 8
 """How many views a record of facts carries."""
 
@@ -60,8 +66,11 @@ Piece = tuple[str, int, int]
 """Some text and the place in the previous view that it replaces."""
 
 
-def read(text: str) -> Reading:
-    """Take the disguises off a prompt; linear in its length."""
+def read(text: str, is_word: Callable[[str], bool] | None = None) -> Reading:
+    """Take the disguises off a prompt; linear in its length.
+
+    `is_word` tells words of English, by which a guess is judged; without it a few common words do.
+    """
     raw = View("text", text, tuple(range(len(text))), tuple(range(1, len(text) + 1)))
     views = [raw, *_undisguised(raw, "")]
     level = views
@@ -73,12 +82,24 @@ def read(text: str) -> Reading:
         views += level
     inner = views[-1]
     guesses = (_rot13(inner), _backwards(inner))
-    plausible = [guess for guess in guesses if _reads_better(guess.text, inner.text)]
+    plausible = [guess for guess in guesses if _reads_better(guess.text, inner.text, is_word)]
     plain = plausible[0] if plausible else inner
     obfuscated = (
         bool(plausible) or any(view.name.startswith("decoded") for view in views) or _disguised(views)
     )
     return Reading(tuple(_distinct(views)), guesses, plain, obfuscated)
+
+
+def transliterated(view: View) -> Iterator[View]:
+    """Yield the view in Latin letters where it has Cyrillic or Greek ones; what is said is written there, not how."""
+    from anyascii import anyascii
+
+    if not view.text.isascii() and _ALPHABETIC.search(view.text):
+        pieces = (
+            (anyascii(match[0]).replace("'", ""), match.start(), match.end())
+            for match in _ALPHABETIC.finditer(view.text)
+        )
+        yield _rewritten(view, "transliterated", pieces)
 
 
 def folded(text: str) -> str:
@@ -124,6 +145,8 @@ def _rewritten(view: View, name: str, pieces: Iterable[Piece]) -> View:
 def _fold(character: str) -> str:
     if character.isascii():
         return character
+    if character in _LIGATURES:
+        return _LIGATURES[character]
     if character in _ZERO_WIDTH or unicodedata.category(character) == "Cf":
         return ""
     wide = unicodedata.normalize("NFKD", character)
@@ -178,8 +201,10 @@ def _backwards(view: View) -> View:
     return View("reversed", view.text[::-1], view.starts[::-1], view.ends[::-1])
 
 
-def _reads_better(guess: str, text: str) -> bool:
-    return english_share(guess) >= max(_PLAUSIBLE, 2 * english_share(text))
+def _reads_better(guess: str, text: str, is_word: Callable[[str], bool] | None) -> bool:
+    if is_word is None:
+        return english_share(guess) >= max(_PLAUSIBLE, 2 * english_share(text))
+    return word_share(guess, is_word) >= max(_MOSTLY_WORDS, word_share(text, is_word) + _CLEARLY_MORE)
 
 
 def _disguised(views: Sequence[View]) -> bool:

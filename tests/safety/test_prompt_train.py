@@ -9,53 +9,63 @@ from hypothesis import strategies as st
 
 from core.decision import CATEGORIES
 from core.errors import ModelMissing
-from safety.prompt import corpus, heads, train
+from safety.prompt import adapter, calibrate, classifier, corpus, namelists, templates
+from safety.prompt.classifier import REGISTERS, Scale
 from safety.prompt.corpus import Example
-
-
-def test_a_head_learns_what_separates_its_examples() -> None:
-    draw = np.random.default_rng(5)
-    vectors = draw.normal(size=(400, 8)).astype(np.float32)
-    targets = (vectors[:, 2] > 0).astype(np.float64)
-    weight, bias = train.fitted(vectors, targets, np.ones(400))
-    right = ((vectors @ weight + bias) > 0) == (targets > 0)
-    assert right.mean() > 0.97
-    assert int(np.abs(weight).argmax()) == 2
 
 
 def test_scores_mean_what_they_say_on_ordinary_prompts() -> None:
     draw = np.random.default_rng(5)
-    ordinary = draw.normal(size=(50_000, 2)).astype(np.float32)
-    scale = heads.calibrated_scale(ordinary)
-    scores = 1 / (1 + np.exp(-scale[:, 0] * (ordinary - scale[:, 1])))
+    ordinary = (3 * draw.normal(size=(50_000, 18))).astype(np.float32)
+    scores = Scale({"video": classifier.calibrated(ordinary)}).scores(ordinary, "video")
     np.testing.assert_allclose((scores >= 0.5).mean(axis=0), 0.05, atol=0.004)
-    np.testing.assert_allclose((scores >= 0.8).mean(axis=0), 0.001, atol=0.0006)
+    np.testing.assert_allclose((scores >= 0.8).mean(axis=0), 0.001, atol=0.0008)
 
 
-def test_the_highest_window_counts_in_the_register_asked_for() -> None:
-    scale = np.array([[[1, 0]], [[1, 5]]], np.float32)
-    one = heads.Heads(("hate",), np.eye(2, 1, dtype=np.float32), np.zeros(1, np.float32), scale)
-    vectors = np.array([[-4, 0], [3, 0]], np.float32)
-    assert one.scores(vectors, "video")["hate"] == pytest.approx(1 / (1 + np.exp(-3)), abs=1e-4)
-    assert one.scores(vectors, "audio")["hate"] == pytest.approx(1 / (1 + np.exp(2)), abs=1e-4)
+def test_a_small_step_above_ordinary_prompts_is_no_certainty() -> None:
+    ordinary = np.full((500, 18), -8.0, np.float32)
+    scale = Scale({"audio": classifier.calibrated(ordinary)})
+    assert scale.scores(ordinary + 0.1, "audio").max() < 0.85
 
 
-def test_heads_are_written_and_read(tmp_path: Path) -> None:
-    shipped, model = heads.load(heads.shipped())
-    assert shipped.names == corpus.HEADS
-    assert set(shipped.names) < set(CATEGORIES)
-    path = tmp_path / "heads.npz"
-    path.write_bytes(heads.to_bytes(shipped))
-    again, _ = heads.load(path)
-    np.testing.assert_array_equal(again.weight, shipped.weight)
-    np.testing.assert_array_equal(again.scale, shipped.scale)
-    assert model.name == "heads.npz"
-    for content in (b"", b"PK\x03\x04 broken", heads.to_bytes(shipped)[:200]):
-        path.write_bytes(content)
+def test_the_calibration_that_ships_covers_every_kind_and_category() -> None:
+    scale = Scale.load()
+    assert set(scale.of) == set(REGISTERS)
+    assert all(pairs.shape == (len(CATEGORIES), 2) and (pairs[:, 0] > 0).all() for pairs in scale.of.values())
+    for thresholds in classifier.thresholds().values():
+        assert 0 < thresholds["one_in_20"] <= thresholds["one_in_100"] < 1
+
+
+def test_calibration_fits_every_kind() -> None:
+    draw = np.random.default_rng(5)
+    told = calibrate.fitted({kind: draw.normal(size=(400, 18)).astype(np.float32) for kind in REGISTERS})
+    assert set(told) == set(REGISTERS)
+    assert all({*CATEGORIES, "highest", "prompts"} == set(one) for one in told.values())
+
+
+def test_an_adapter_is_written_and_read() -> None:
+    content = adapter.shipped().read_bytes()
+    assert len(content) <= 2_000_000
+    tuned = adapter.load(content)
+    assert tuned["head.weight"].shape == (len(CATEGORIES), adapter.WIDTH)
+    again = adapter.load(adapter.to_bytes(tuned))
+    assert all(np.array_equal(again[name], tuned[name]) for name in tuned)
+    for broken in (b"", b"PK\x03\x04 broken", content[:200]):
         with pytest.raises(ModelMissing):
-            heads.load(path)
-    with pytest.raises(ModelMissing):
-        heads.load(tmp_path / "absent.npz")
+            adapter.load(broken)
+
+
+def test_merging_gives_the_same_bits_in_any_order() -> None:
+    draw = np.random.default_rng(5)
+    up, down = (
+        draw.normal(size=shape).astype(np.float16) for shape in ((24, adapter.RANK), (adapter.RANK, 24))
+    )
+    base = {"x.weight": draw.normal(size=(24, 24)).astype(np.float32)}
+    merged = adapter.merged(base, {"x.up": up, "x.down": down})["x.weight"]
+    order = draw.permutation(adapter.RANK)
+    shuffled = adapter.merged(base, {"x.up": up[:, order], "x.down": down[order]})["x.weight"]
+    np.testing.assert_array_equal(merged, shuffled)
+    assert np.abs(merged - base["x.weight"]).max() > 0.1
 
 
 @given(st.text(max_size=40))
@@ -63,11 +73,30 @@ def test_a_text_stays_in_its_part_however_it_is_spaced(text: str) -> None:
     assert Example(text, "own").part == Example(f"  {text} ", "other").part
 
 
-def test_our_own_prompts_fill_every_slot() -> None:
+def test_our_own_prompts_fill_every_slot_and_name_every_category() -> None:
     own = list(corpus.own())
-    assert len(own) > 1000
+    assert len(own) > 4000
     assert not [example for example in own if "{" in example.text]
-    assert {category for example in own for category in example.categories} < set(corpus.HEADS)
+    assert {category for example in own for category in example.categories} == set(CATEGORIES)
+    assert list(corpus.own()) == own
+
+
+def test_the_fillings_of_one_template_stay_together() -> None:
+    parts: dict[str, set[str]] = {}
+    for example in corpus.own():
+        parts.setdefault(example.key, set()).add(example.part)
+    assert all(len(some) == 1 for some in parts.values())
+    assert {part for some in parts.values() for part in some} == {"train", "calibrate", "test"}
+
+
+def test_names_are_shared_out_like_texts() -> None:
+    assert len(namelists.names("public_figure")) > 250
+    assert len(namelists.names("franchise")) > 250
+    trained = " ".join(
+        line.text for line in templates.written(0) if templates.part_of(line.template) == "train"
+    )
+    held = [name for name in namelists.names("franchise") if templates.part_of(name) == "test"]
+    assert len([name for name in held if f" {name} " in trained]) <= 0.2 * len(held)
 
 
 def test_every_public_source_is_read(shared_data: Path) -> None:
@@ -75,8 +104,7 @@ def test_every_public_source_is_read(shared_data: Path) -> None:
         pytest.skip("the shared prompts are not here")
     examples = corpus.examples(shared_data)
     texts = [example.text for example in examples]
-    assert len(texts) == len(set(texts)) > 15_000
-    named = {category for example in examples for category in example.categories}
-    assert named == set(corpus.HEADS)
+    assert len(texts) == len(set(texts)) > 12_000
+    assert all(isinstance(example.categories, tuple) for example in examples)
     check = (shared_data / "prompts/check/moviegen_video_half.txt").read_text().splitlines()
     assert not set(check) & set(texts)

@@ -57,6 +57,9 @@ bench-proofs: setup ## What a log of 10,000,000 entries costs an auditor
 bench-provenance: setup ## What our signing and reading cost over the C2PA library alone
 	$(RUN)python -m provenance.manifest.bench
 
+bench-prompts: setup ## What reading a prompt costs, and a pack of 1,000,000 names
+	$(RUN)python -m safety.prompt.bench
+
 bench-binding: models ## What it costs to find a clip among many, and how far fingerprints tell clips apart
 	$(RUN)python -m pipeline.bench_binding
 	$(RUN)python -m pipeline.bench_prints $(CLIPS)
@@ -71,4 +74,4 @@ bench-policy: setup ## What a decision costs, and 100,000 stored ones again
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery bench-policy clean
+.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery bench-policy bench-prompts clean

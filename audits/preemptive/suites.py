@@ -16,6 +16,7 @@ from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
 from audits.preemptive.log_kill import log_kill
 from audits.preemptive.log_tamper import log_tamper
+from audits.preemptive.prompts import prompts
 from audits.preemptive.proofs import proofs
 from audits.preemptive.recovery import recovery
 from audits.preemptive.result import Row, SuiteResult
@@ -56,6 +57,7 @@ SUITES: Mapping[str, Suite] = {
     "recovery": recovery,
     "voice": voice,
     "audio-mark": audio_mark,
+    "prompts": prompts,
 }
 
 

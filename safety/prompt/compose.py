@@ -38,7 +38,7 @@ _DECEPTIVE = re.compile(
     r"breaking news|news (?:report|broadcast|anchor|clip)|hoax|scam\w*|crypto\w*|miracle cure|face\s?swap\w*)\b",
     re.IGNORECASE,
 )
-_HITS = {"nudity": 0.7, "slur": 0.7}
+_HITS = {"nudity": 0.7, "slur": 0.7, "style": 0.4}
 _HIT = 0.9
 
 

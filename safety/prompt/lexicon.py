@@ -19,7 +19,6 @@ _SLOTS = {
     "{proper}": r"(?-i:[A-ZÀ-ÞА-ЯЁİÇŞÖÜ][^\s.,;:!?'’]*(?: [A-ZÀ-ÞА-ЯЁİÇŞÖÜ][^\s.,;:!?'’]*){0,3})",
     "{gap}": r"(?:[\w'’-]+ ){0,6}",
 }
-_SHORTEST_GUESS = 5
 _FILES = ("lexicon.yaml", "lexicon_world.yaml")
 _TOKEN = re.compile(r"[^\W_]+")
 
@@ -170,16 +169,19 @@ def _term(term: str) -> Iterator[str]:
 
 
 def hits(reading: Reading) -> list[dict[str, Any]]:
-    """List what was found as facts {category, term, span, view, intent}, the plainest view of each first."""
+    """List what was found as facts {category, term, span, view, intent}, the plainest view of each first.
+
+    In a guess (any text can be read backwards) only what takes several words counts.
+    """
     found: dict[tuple[str, str, int, int], dict[str, Any]] = {}
     views = (*reading.views, *reading.guesses)
     excuses: dict[int, list[tuple[int, int]]] = {}
     for view in views:
-        shortest = _SHORTEST_GUESS if view in reading.guesses and view is not reading.plain else 1
+        guessed = view in reading.guesses and view.text != reading.plain.text
         for pattern in lexicon().candidates(view.text):
             group = pattern.group
             for match in pattern.regex.finditer(view.text):
-                if match.end() - match.start() >= shortest:
+                if match[0] and (" " in match[0] or not guessed):
                     span = view.origin(*match.span())
                     if id(group) not in excuses:
                         excuses[id(group)] = _excuses(group, views)

@@ -22,11 +22,17 @@ _ZERO_WIDTH = frozenset("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u3164\uffa0\
 """What is there and not seen, with the vowel signs and the stretcher of Arabic, which may be left out."""
 _LIGATURES = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"}
 _ALPHABETIC = re.compile(r"[\u0370-\u052f]")
+_LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"\S+")
 _SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,]{1,3}[^\W\d_](?![^\W_])){3,}")
 _LEET_WORD = re.compile(r"[\w@$!|+]+")
 _MEASURE = re.compile(r"\d+(?:k|d|g|x|p|s|h|m|mm|cm|km|am|pm|hz|fps|th)|\d*(?:1st|2nd|3rd)", re.IGNORECASE)
 _CODED_INSIDE = re.compile(r"[A-Za-z][013457@$!|+]+[A-Za-z]")
+_MANY_CODED = 3
+_SHORT_WORDS = frozenset(
+    {"a", "i", "at", "to", "as", "is", "it", "so", "see", "eat", "tie", "sit", "seat", "tea", "toes"}
+)
+_SHORTEST_SWAPPED = 5
 _LONGEST_FOLD = 4
 _ROUNDS = 12
 _PLAUSIBLE = 0.2
@@ -84,9 +90,13 @@ def read(text: str, is_word: Callable[[str], bool] | None = None) -> Reading:
     guesses = (_rot13(inner), _backwards(inner))
     plausible = [guess for guess in guesses if _reads_better(guess.text, inner.text, is_word)]
     plain = plausible[0] if plausible else inner
+    if is_word is not None:
+        plain = _rewritten(plain, "corrected", _swaps(plain.text, is_word))
     obfuscated = (
         bool(plausible) or any(view.name.startswith("decoded") for view in views) or _disguised(views)
     )
+    if not plausible:
+        views.append(plain)
     return Reading(tuple(_distinct(views)), guesses, plain, obfuscated)
 
 
@@ -179,18 +189,37 @@ def _joins(text: str) -> Iterator[Piece]:
     for match in _SPACED.finditer(text):
         gaps = [gap.span() for gap in re.finditer(r"[\W_]+", match[0])]
         narrow = min(end - start for start, end in gaps)
+        dotted = any(not re.search(r"\s", match[0][start:end]) for start, end in gaps)
         for start, end in gaps:
-            yield (" " if end - start > narrow else ""), match.start() + start, match.start() + end
+            wide = end - start > narrow or (dotted and match[0][start:end].isspace())
+            yield (" " if wide else ""), match.start() + start, match.start() + end
 
 
 def _unleets(text: str) -> Iterator[Piece]:
-    """Read digits and signs as letters inside words that have letters too."""
+    """Read digits and signs as letters inside words that have letters too, and then in short words that have none."""
+    many = len(_CODED_INSIDE.findall(text)) >= _MANY_CODED
     for match in _LEET_WORD.finditer(text):
         word = match[0].rstrip("!")
         plain = word.translate(LEET)
-        letters = sum(character.isalpha() for character in word)
-        if plain != word and plain.isalpha() and letters and plain.isascii() and not _MEASURE.fullmatch(word):
+        lettered = any(character.isalpha() for character in word) or (many and plain in _SHORT_WORDS)
+        if (
+            plain != word
+            and plain.isalpha()
+            and lettered
+            and plain.isascii()
+            and not _MEASURE.fullmatch(word)
+        ):
             yield plain, match.start(), match.start() + len(word)
+
+
+def _swaps(text: str, is_word: Callable[[str], bool]) -> Iterator[Piece]:
+    """Put two neighbouring letters back in order where that alone makes a word of what is none."""
+    for match in _LETTERS.finditer(text):
+        word = match[0].lower()
+        if len(word) >= _SHORTEST_SWAPPED and not is_word(word):
+            swapped = (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1))
+            if found := next(filter(is_word, swapped), None):
+                yield found, match.start(), match.end()
 
 
 def _rot13(view: View) -> View:

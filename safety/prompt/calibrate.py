@@ -7,6 +7,7 @@ highest score of all categories, names and words included, that one ordinary pro
 from __future__ import annotations
 
 import json
+import random
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from safety.prompt import corpus, templates
 from safety.prompt.classifier import Classifier, Logits, Register, Scale, calibrated, shipped_scale
 from safety.prompt.windows import windows
 
+_MOST = 1200
 _RATES = {"one_in_100": 0.01, "one_in_20": 0.05}
 
 
@@ -32,10 +34,12 @@ def ordinary(shared_data: Path) -> dict[Register, list[str]]:
         if one.part == "calibrate" and not one.categories and one.register == "video"
     ]
     written = list(templates.calibration())
-    kinds: dict[Register, list[str]] = {"video": [*video, *held]}
+    rng = random.Random(0)
+    kinds: dict[Register, list[str]] = {"video": rng.sample(sorted({*video, *held}), _MOST)}
     others: tuple[Register, ...] = ("audio", "edit")
     for register in others:
-        kinds[register] = [line.text for line in written if line.register == register]
+        texts = sorted({line.text for line in written if line.register == register})
+        kinds[register] = rng.sample(texts, min(_MOST // 3, len(texts)))
     return kinds
 
 

@@ -40,6 +40,7 @@ _DECEPTIVE = re.compile(
 )
 _HITS = {"nudity": 0.7, "slur": 0.7, "style": 0.4}
 _HIT = 0.9
+_UNNAMED_MINOR = 0.94
 
 
 def minor_with_sexual(hits: Sequence[Hit], scores: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -91,8 +92,13 @@ def _around(text: str, start: int, end: int) -> str:
 
 
 def fused(scores: Mapping[str, float], hits: Sequence[Hit], entities: Sequence[Entity]) -> dict[str, float]:
-    """Raise the classifier's scores to what words and names alone show; none is lowered."""
+    """Raise the classifier's scores to what words and names alone show.
+
+    One is lowered: without a word for a minor the gravest accusation is for people to make, not for a score.
+    """
     whole = dict(scores)
+    if not any(hit["category"] in {"minor", "minors_sexual"} for hit in hits):
+        whole["minors_sexual"] = min(whole["minors_sexual"], _UNNAMED_MINOR)
 
     def raise_to(category: str, score: float) -> None:
         if category in CATEGORIES:

@@ -21,6 +21,8 @@ from safety.prompt.classifier import Classifier, Logits, Register, Scale, calibr
 from safety.prompt.windows import windows
 
 _MOST = 1200
+_NONE = {kind: dict.fromkeys(CATEGORIES, (1.0, 0.0)) for kind in ("video", "audio", "edit")}
+"""Where nothing has been calibrated yet."""
 _RATES = {"one_in_100": 0.01, "one_in_20": 0.05}
 
 
@@ -67,6 +69,8 @@ def fitted(logits: dict[Register, Logits]) -> dict[str, Any]:
 
 def main(shared_data: Path, models_dir: Path) -> None:
     """Calibrate what `convert.build` made in `models_dir`."""
+    if not shipped_scale().exists():
+        shipped_scale().write_text(json.dumps(_NONE))
     classifier = Classifier.load(models_dir)
     logits = {kind: highest(classifier, texts) for kind, texts in ordinary(shared_data).items()}
     shipped_scale().write_text(json.dumps(fitted(logits), indent=1) + "\n")

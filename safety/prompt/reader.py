@@ -73,7 +73,7 @@ class PromptReader:
             scores = self.classifier.scores(windows(reading.plain.text), _REGISTERS[modality])
         hits = lexicon.hits(reading)
         hits += compose.minor_with_sexual(hits, scores)
-        names: tuple[Names, ...] = (*self.shelf.packs(), _protected(tuple(protected), is_word))
+        names: tuple[Names, ...] = (_protected(tuple(protected), is_word), *self.shelf.packs())
         entities = gazetteer.entities(reading, text, names, is_word)
         for entity in entities:
             entity["asked"] = compose.asked_of(entity, text, hits, scores)

@@ -38,14 +38,33 @@ _DECEPTIVE = re.compile(
     r"breaking news|news (?:report|broadcast|anchor|clip)|hoax|scam\w*|crypto\w*|miracle cure|face\s?swap\w*)\b",
     re.IGNORECASE,
 )
+_SEXUAL = re.compile(
+    r"\b(?:sexual\w*|sexy|eroti\w+|nud(?:e|es|ity)|naked|porn\w*|undress\w*|topless|lingerie|seductive\w*|fetish\w*)\b",
+    re.IGNORECASE,
+)
+_PROTECTIVE = re.compile(
+    r"\b(?:sexual (?:education|health|orientation|abuse (?:prevention|awareness)|harassment)|naked (?:eyes?|truth|flames?))\b",
+    re.IGNORECASE,
+)
 _HITS = {"nudity": 0.7, "slur": 0.7, "style": 0.4}
 _HIT = 0.9
-_UNNAMED_MINOR = 0.94
+_UNNAMED_MINOR, _UNNAMED = 0.94, 0.7
+_OF_NAMES = frozenset({"voice_imitation", "artist_style", "public_figure", "ip_character"})
+_PROPER = re.compile(r"(?<=[^\s.!?:;\"“(])[ -]+(?!I\b|TV\b|4K\b|HD\b|3D\b|POV\b)[A-ZÀ-Þ]\w+")
 
 
-def minor_with_sexual(hits: Sequence[Hit], scores: Mapping[str, float]) -> list[dict[str, Any]]:
-    """Give the hits that say that a minor stands in a sexual prompt, one for each mention of the minor."""
-    sexual = any(hit["category"] in {"sexual", "ncii"} for hit in hits) or scores["sexual"] >= COMPOSED_AT
+def minor_with_sexual(
+    hits: Sequence[Hit], scores: Mapping[str, float], plain: str = ""
+) -> list[dict[str, Any]]:
+    """Give the hits that say that a minor stands in a sexual prompt, one for each mention of the minor.
+
+    `plain` is the prompt without its disguises: beside a minor a word that alone proves nothing is enough.
+    """
+    sexual = (
+        any(hit["category"] in {"sexual", "ncii"} for hit in hits)
+        or scores["sexual"] >= COMPOSED_AT
+        or bool(_SEXUAL.search(_PROTECTIVE.sub("", plain)))
+    )
     minors = [hit for hit in hits if hit["category"] == "minor"]
     if not sexual or not minors:
         return []
@@ -89,6 +108,18 @@ def _around(text: str, start: int, end: int) -> str:
     stops = [text.find(mark, end) for mark in ".!?\n"]
     last = min((stop for stop in stops if stop >= 0), default=len(text))
     return text[first : last + 160]
+
+
+def named(
+    scores: Mapping[str, float], text: str, hits: Sequence[Hit], entities: Sequence[Entity]
+) -> dict[str, float]:
+    """Hold back the scores of what needs a name where nothing in the prompt looks like one.
+
+    A voice, a manner, a person or a character is a question of who: "in the voice of an old sailor" asks for nobody's.
+    """
+    if entities or _PROPER.search(text) or any(hit["category"] in _OF_NAMES for hit in hits):
+        return dict(scores)
+    return {name: min(score, _UNNAMED) if name in _OF_NAMES else score for name, score in scores.items()}
 
 
 def fused(scores: Mapping[str, float], hits: Sequence[Hit], entities: Sequence[Entity]) -> dict[str, float]:

@@ -72,9 +72,10 @@ class PromptReader:
         if language.scored:
             scores = self.classifier.scores(windows(reading.plain.text), _REGISTERS[modality])
         hits = lexicon.hits(reading)
-        hits += compose.minor_with_sexual(hits, scores)
+        hits += compose.minor_with_sexual(hits, scores, reading.plain.text)
         names: tuple[Names, ...] = (_protected(tuple(protected), is_word), *self.shelf.packs())
         entities = gazetteer.entities(reading, text, names, is_word)
+        scores = compose.named(scores, text, hits, entities)
         for entity in entities:
             entity["asked"] = compose.asked_of(entity, text, hits, scores)
         return {

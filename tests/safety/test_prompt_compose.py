@@ -33,11 +33,13 @@ def test_a_minor_with_sexual_content_is_a_hit_of_the_gravest_kind() -> None:
     )
     assert compose.minor_with_sexual([hit("minor")], CALM | {"sexual": 0.6})
     assert compose.minor_with_sexual([hit("minor"), hit("ncii")], CALM)
+    assert compose.minor_with_sexual([hit("minor")], CALM, "a minor in a sexual situation")
 
 
 def test_a_minor_alone_and_sexual_content_alone_are_not() -> None:
     assert not compose.minor_with_sexual([hit("minor"), hit("violence_gore")], CALM | {"sexual": 0.5})
     assert not compose.minor_with_sexual([hit("sexual")], CALM | {"sexual": 1.0})
+    assert not compose.minor_with_sexual([hit("minor")], CALM, "sexual education for teenagers")
 
 
 def asked(text: str, name: str, *hits: dict[str, Any], **scores: float) -> list[str]:
@@ -68,3 +70,12 @@ def test_scores_are_raised_to_what_names_and_words_show() -> None:
     assert compose.fused(CALM, [hit("hate", "slur")], [])["hate"] == 0.7
     assert compose.fused(CALM | {"hate": 0.99}, [hit("hate", "promote")], [])["hate"] == 0.99
     assert compose.fused(CALM, [hit("minor", "subject")], []) == CALM
+
+
+def test_what_needs_a_name_is_held_back_without_one() -> None:
+    sure = CALM | {"voice_imitation": 0.99, "hate": 0.99}
+    held = compose.named(sure, "A story told in the voice of an old sailor", [], [])
+    assert (held["voice_imitation"], held["hate"]) == (0.7, 0.99)
+    assert compose.named(sure, "A story told in the voice of Ann", [], []) == sure
+    assert compose.named(sure, "a story", [hit("voice_imitation")], []) == sure
+    assert compose.named(sure, "a story", [], [entity()]) == sure

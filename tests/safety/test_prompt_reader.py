@@ -147,7 +147,7 @@ def test_the_register_of_film_work_passes(reader: PromptReader, pack: Pack) -> N
     ]
     chosen = [*ordinary[::29], *unseen]
     stopped = [text for text in chosen if decided(reader, pack, text).outcome != "allow"]
-    assert len(stopped) <= 0.02 * len(chosen), stopped
+    assert len(stopped) <= 0.03 * len(chosen), stopped
 
 
 def test_spans_of_names_point_into_the_original(reader: PromptReader) -> None:

@@ -11,7 +11,7 @@ from core.decision import CATEGORIES
 Hit = Mapping[str, Any]
 Entity = dict[str, Any]
 
-COMPOSED_AT = 0.6
+COMPOSED_AT = 0.75
 """The score of sexual content that counts beside a minor; lower than any pack's threshold on purpose."""
 _LIKELY = 0.8
 _OFFICES = frozenset(

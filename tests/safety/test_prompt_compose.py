@@ -31,7 +31,7 @@ def test_a_minor_with_sexual_content_is_a_hit_of_the_gravest_kind() -> None:
         "composed",
         [3, 8],
     )
-    assert compose.minor_with_sexual([hit("minor")], CALM | {"sexual": 0.6})
+    assert compose.minor_with_sexual([hit("minor")], CALM | {"sexual": 0.75})
     assert compose.minor_with_sexual([hit("minor"), hit("ncii")], CALM)
     assert compose.minor_with_sexual([hit("minor")], CALM, "a minor in a sexual situation")
 

@@ -14,6 +14,7 @@ from api import (
     audit_console,
     audits,
     bindings,
+    consents_console,
     console,
     generations,
     grants_console,
@@ -58,6 +59,7 @@ def create_app(tools: Tools) -> FastAPI:
         policies_console.router,
         audit_console.router,
         grants_console.router,
+        consents_console.router,
         console.router,
         verify_page.router,
     ):

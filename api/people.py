@@ -12,21 +12,26 @@ from api.problems import ANSWERS
 from api.schemas import (
     ConsentIn,
     ConsentOut,
+    ConsentUsesOut,
     Cursor,
     EnrolmentIn,
     EnrolmentOut,
     IdentityIn,
     IdentityOut,
     IdInPath,
+    PhraseOut,
+    RecordingIn,
     RevocationOut,
+    VoiceProofOut,
     consent_out,
     identity_out,
 )
 from audits.erasure import erase_mentions, erase_person, finish
-from core.clock import milliseconds
+from core.clock import iso, milliseconds
 from core.errors import BadInput, NotFound
 from core.tables import Consent, Identity, Upload
-from pipeline.consents import Grant, grant, revoke
+from pipeline import own_voice
+from pipeline.consents import Grant, grant, released_of, revoke, uses
 from pipeline.enrolment import enrol
 from pipeline.people import add_identity
 
@@ -89,6 +94,30 @@ def post_enrolment(
     )
 
 
+@router.post("/identities/{identity}/voice-proofs", status_code=201)
+def post_voice_proof(tools: GateTools, partner: CallingPartner, identity: IdInPath) -> PhraseOut:
+    """Give a phrase for somebody who enrols themself to say: good for one recording, and a quarter of an hour."""
+    with tools.store.session() as session:
+        _mine(session, identity, partner)
+        made = own_voice.issue(session, tools, identity)
+        session.commit()
+    return PhraseOut(id=made.id, phrase=made.phrase, expires_at=iso(made.expires_ms))
+
+
+@router.post("/identities/{identity}/voice-proofs/{proof_id}")
+def post_proof_recording(
+    tools: GateTools, partner: CallingPartner, identity: IdInPath, proof_id: IdInPath, wanted: RecordingIn
+) -> VoiceProofOut:
+    """Compare an uploaded recording of the phrase with the enrolled voice, once; the upload is deleted."""
+    with tools.store.reading() as session:
+        _mine(session, identity, partner)
+        found = session.get(Upload, wanted.recording)
+    if found is None or found.partner != partner or found.kind != "voice":
+        raise BadInput(f"There is no upload {wanted.recording} of the right kind.")
+    proof = own_voice.prove(tools, identity, proof_id, found, actor=f"partner:{partner}")
+    return VoiceProofOut(id=proof.id, **proof.result)
+
+
 @router.delete("/identities/{identity}", status_code=204)
 def delete_identity(tools: GateTools, partner: CallingPartner, identity: IdInPath) -> None:
     """Forget a person: the key is destroyed and with it every template; requests that name them lose their words."""
@@ -128,6 +157,18 @@ def list_consents(tools: GateTools, partner: CallingPartner) -> list[ConsentOut]
     with tools.store.reading() as session:
         found = session.exec(select(Consent).where(Consent.partner == partner).order_by(Consent.id))
         return [consent_out(consent) for consent in found]
+
+
+@router.get("/consents/{consent_id}")
+def get_consent(tools: GateTools, partner: CallingPartner, consent_id: IdInPath) -> ConsentUsesOut:
+    """Show a grant with the requests that rest on it: those that are out, and all with their state."""
+    with tools.store.reading() as session:
+        found = session.get(Consent, consent_id)
+        if found is None or found.partner != partner:
+            raise NotFound("There is no such consent.")
+        used = uses(session, consent_id)
+    clips = [{"id": job, "state": state} for job, state in used]
+    return ConsentUsesOut(consent=consent_out(found), released=released_of(used), clips=clips)
 
 
 @router.delete("/consents/{consent_id}")

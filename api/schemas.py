@@ -145,6 +145,12 @@ class EnrolmentIn(_In):
     keep_references: bool = False
 
 
+class RecordingIn(_In):
+    """An uploaded recording of a phrase."""
+
+    recording: Id
+
+
 class ConsentIn(_In):
     """A grant of a person to the calling partner; `evidence_sha256` is the digest of the signed paper."""
 
@@ -208,6 +214,26 @@ class EnrolmentOut(BaseModel):
     refused: list[dict[str, str]]
 
 
+class PhraseOut(BaseModel):
+    """What to say so as to prove that a voice is one's own."""
+
+    id: str
+    phrase: str
+    expires_at: str
+
+
+class VoiceProofOut(BaseModel):
+    """What came of it; `words` is matched, unmatched, or unchecked where no speech recogniser is configured."""
+
+    id: str
+    passed: bool
+    voice: bool
+    words: Literal["matched", "unmatched", "unchecked"]
+    why: str
+    score: float | None = None
+    threshold: float | None = None
+
+
 class ConsentOut(BaseModel):
     """A registered grant."""
 
@@ -220,6 +246,14 @@ class ConsentOut(BaseModel):
     starts_at: str
     ends_at: str
     revoked_at: str | None
+
+
+class ConsentUsesOut(BaseModel):
+    """A grant and what rests on it; `released` are out already, whatever becomes of the grant."""
+
+    consent: ConsentOut
+    released: list[str]
+    clips: list[dict[str, str]]
 
 
 class RevocationOut(BaseModel):

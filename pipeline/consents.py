@@ -28,6 +28,8 @@ _STOPS_AT = {
     State.SIGNED: "screen",
 }
 
+_OUT = (State.RECORDED, State.RELEASED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
@@ -132,13 +134,17 @@ def revoke(session: Session, consent_id: str, *, actor: str, clock: Clock) -> Re
     consent = session.get(Consent, consent_id, with_for_update=True, populate_existing=True)
     if consent is None:
         raise NotFound("There is no such consent.")
+    again = consent.revoked_ms is not None
     consent.revoked_ms = consent.revoked_ms or milliseconds(clock.now())
     session.add(consent)
     # Locked, so that no worker or reviewer moves one between this look and the hold.
     resting = select(Job).join(ConsentUse).where(ConsentUse.consent == consent_id).order_by(Job.id)
     jobs = session.exec(resting.with_for_update(of=Job), execution_options={"populate_existing": True}).all()
     stopped = tuple(job.id for job in jobs if _stopped(session, job, actor=actor, clock=clock))
-    released = tuple(job.id for job in jobs if job.state in {State.RECORDED, State.RELEASED})
+    out = [job for job in jobs if job.state in _OUT]
+    for job in () if again else out:
+        _unconsented(session, job, consent, actor=actor, clock=clock)
+    released = tuple(job.id for job in out)
     record(
         session,
         Event(
@@ -159,6 +165,30 @@ def revoke(session: Session, consent_id: str, *, actor: str, clock: Clock) -> Re
     return Revoked(stopped, released)
 
 
+def uses(session: Session, consent_id: str) -> list[tuple[str, str]]:
+    """List the requests that rest on a grant as (id, state), newest first."""
+    resting = select(Job.id, Job.state).join(ConsentUse).where(ConsentUse.consent == consent_id)
+    rows = session.exec(resting.order_by(col(Job.created_ms).desc(), Job.id))
+    return [(job, state) for job, state in rows]
+
+
+def released_of(used: Iterable[tuple[str, str]]) -> list[str]:
+    """Pick those that are out, or past the point where they could be stopped."""
+    return [job for job, state in used if state in _OUT]
+
+
+def _unconsented(session: Session, job: Job, consent: Consent, *, actor: str, clock: Clock) -> None:
+    event = Event(
+        tag=Tag.CLIP_UNCONSENTED,
+        actor=actor,
+        partner=job.partner,
+        job=job.id,
+        identity=consent.identity,
+        facts={"consent": consent.id},
+    )
+    record(session, event, clock)
+
+
 def _stopped(session: Session, job: Job, *, actor: str, clock: Clock) -> bool:
     state, now_ms = State(job.state), milliseconds(clock.now())
     if state not in _STOPS_AT and state is not State.HELD:
@@ -167,22 +197,24 @@ def _stopped(session: Session, job: Job, *, actor: str, clock: Clock) -> bool:
     ruling = _without_consent(latest_ruling(session, job.id), now_ms)
     session.add(ruling)
     if state is State.HELD:
+        _note_held(session, job, ruling, actor=actor, clock=clock)
         return False
     problem = "The consent this request rests on was revoked."
     move(session, job.id, state, State.HELD, now_ms=now_ms, held_at=_STOPS_AT[state], problem=problem)
-    record(
-        session,
-        Event(
-            tag=Tag.CLIP_HELD,
-            actor=actor,
-            partner=job.partner,
-            job=job.id,
-            rule="consent_revoked",
-            facts=leaves.why(from_json(ruling.decision)),
-        ),
-        clock,
-    )
+    _note_held(session, job, ruling, actor=actor, clock=clock)
     return True
+
+
+def _note_held(session: Session, job: Job, ruling: Ruling, *, actor: str, clock: Clock) -> None:
+    event = Event(
+        tag=Tag.CLIP_HELD,
+        actor=actor,
+        partner=job.partner,
+        job=job.id,
+        rule="consent_revoked",
+        facts=leaves.why(from_json(ruling.decision)),
+    )
+    record(session, event, clock)
 
 
 def _without_consent(ruling: Ruling, now_ms: int) -> Ruling:

@@ -21,7 +21,7 @@ from core.finding import Screening
 from core.media.clip import Clip
 from pipeline.consents import Kind
 from pipeline.shelf import Shelf
-from safety.gallery import Enrolment, Template
+from safety.gallery import Enrolment, Gallery
 
 OPENING_SECONDS = 900.0
 Status = Literal["ok", "missing", "failed", "timed_out"]
@@ -51,8 +51,8 @@ class Detector(Protocol):
         """The models it looks with."""
         ...
 
-    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
-        """Start looking in a clip for these people, or for everybody who is enrolled."""
+    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
+        """Start looking in a clip for everybody who is enrolled, or for one of them alone."""
         ...
 
     def enrol(self, references: Sequence[Path]) -> Enrolment:
@@ -74,14 +74,12 @@ class ChildDetector:
     shelf: Shelf | None = None
     """Where the children find everybody who is enrolled; None: nobody is."""
 
-    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
-        """Start looking in a clip for these people, or for everybody who is enrolled."""
-        whom: Sequence[Template] | Shelf = list(people or ())
-        if people is None and self.shelf is not None:
-            whom = self.shelf
+    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
+        """Start looking in a clip for everybody who is enrolled, or for one of them alone."""
+        if only is None and self.shelf is not None:
             # A gallery of a million takes longer to open than a clip to screen; afterwards this costs nothing.
-            self.pool.schedule(_opened, args=(whom,), timeout=OPENING_SECONDS)
-        work = (self.target, self.models_dir, self.tier, clip, whom)
+            self.pool.schedule(_opened, args=(self.shelf,), timeout=OPENING_SECONDS)
+        work = (self.target, self.models_dir, self.tier, clip, self.shelf, only)
         future: Future[Screening] = self.pool.schedule(_look, args=work, timeout=self.seconds)
         return future
 
@@ -180,11 +178,16 @@ def _opened(shelf: Shelf) -> None:
 
 
 def _look(
-    target: str, models_dir: Path, tier: str, clip: Clip, whom: Sequence[Template] | Shelf
+    target: str, models_dir: Path, tier: str, clip: Clip, shelf: Shelf | None, only: str | None
 ) -> Screening:
-    gallery = whom.gallery() if isinstance(whom, Shelf) else whom
-    screening: Screening = _loaded(target, models_dir, tier).screen(clip, gallery)
+    screening: Screening = _loaded(target, models_dir, tier).screen(clip, _gallery(shelf, only))
     return screening
+
+
+def _gallery(shelf: Shelf | None, only: str | None) -> Gallery:
+    if shelf is None:
+        return Gallery()
+    return shelf.gallery() if only is None else shelf.one(only)
 
 
 def _enrol(target: str, models_dir: Path, tier: str, references: list[Path]) -> Enrolment:

@@ -15,7 +15,7 @@ from typing import Any
 
 from sqlmodel import Session, col, func, select
 
-from core.errors import ModelMissing, Unavailable
+from core.errors import ModelMissing, NotFound, Unavailable
 from core.store import Store
 from core.tables import GalleryChange, GalleryState, Template
 from core.vault import Vault, secret_file
@@ -39,6 +39,10 @@ class Shelf:
     def gallery(self) -> Gallery:
         """Give everybody who is enrolled now; raises `Unavailable`."""
         return _kept(self).fresh()
+
+    def one(self, identity: str) -> Gallery:
+        """Give one person alone, without opening the others; raises `NotFound` and `Unavailable`."""
+        return _kept(self).one(identity)
 
 
 @cache
@@ -80,6 +84,14 @@ class Kept:
                 "enrol them again."
             )
         return self._gallery
+
+    def one(self, identity: str) -> Gallery:
+        """Give one person alone; raises `NotFound` when they are not enrolled for this kind and tier."""
+        with self._store.reading() as session:
+            found = self._stack(session, [identity]).segment()
+        if not len(found):
+            raise NotFound(f"No {self._kind} of this person is enrolled.")
+        return Gallery((found,))
 
     def _forget(self) -> None:
         self._gallery, self._version = Gallery(), -1
@@ -126,16 +138,24 @@ class Kept:
         self._gallery = self._gallery.changed(changed, self._segment(session, changed))
 
     def _segment(self, session: Session, identities: Sequence[str] | None) -> Segment:
-        stack, other, ours = Stack(), set(), set()
+        """Read these people, or everybody, and note who is enrolled for another tier only."""
+        elsewhere: set[str] = set()
+        segment = self._stack(session, identities, elsewhere).segment()
+        self._elsewhere |= elsewhere - set(segment.identities)
+        return segment
+
+    def _stack(
+        self, session: Session, identities: Sequence[str] | None, elsewhere: set[str] | None = None
+    ) -> Stack:
+        stack = Stack()
         for rows in self._rows(session, identities):
             mine = [(row.identity, row.sealed) for row in rows if row.tier == self._tier]
-            other |= {row.identity for row in rows if row.tier != self._tier}
-            ours |= {identity for identity, _ in mine}
+            if elsewhere is not None:
+                elsewhere |= {row.identity for row in rows if row.tier != self._tier}
             opened = self._vault.open_many(mine, about=self._kind)
             for (identity, _), plain in zip(mine, opened, strict=True):
                 stack.add(identity, *unpacked(identity, plain))
-        self._elsewhere |= other - ours
-        return stack.segment()
+        return stack
 
     def _rows(self, session: Session, identities: Sequence[str] | None) -> Iterator[Sequence[Any]]:
         """Read templates some thousands at a time, those of one person after each other."""

@@ -6,7 +6,6 @@ and verification write small text files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -41,7 +40,6 @@ from provenance.labels import Plan
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
 from provenance.readings import Perception
-from safety.gallery import Template
 
 GREEN = (10, 200, 30)
 UNSEEN = Perception(media=False, trouble="Nothing is looked at here.", seconds=None)
@@ -113,7 +111,7 @@ class Eyes:
     findings: tuple[Finding, ...] = ()
     fails: Exception | None = None
 
-    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
+    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
         if self.fails is not None:
             raise self.fails
         future: Future[Screening] = Future()

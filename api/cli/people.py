@@ -18,8 +18,9 @@ from api.cli.show import Exit, Json, answer, told
 from audits.erasure import erase_mentions, erase_person, finish
 from core.clock import iso, milliseconds
 from core.errors import BadEnrolment, BadInput, BadMedia
-from core.tables import Identity, Upload
-from pipeline.consents import Grant, Kind, grant, revoke
+from core.tables import Consent, Identity, Upload
+from pipeline import own_voice
+from pipeline.consents import Grant, Kind, grant, released_of, revoke, uses
 from pipeline.enrolment import enrol
 from pipeline.intake import UploadKind
 from pipeline.people import add_identity, find_identity
@@ -48,6 +49,38 @@ def face(name: Name, files: Files, keep: Keep = False, as_json: Json = False) ->
 def voice(name: Name, files: Files, keep: Keep = False, as_json: Json = False) -> None:
     """Enrol a voice from recordings; exit 1 when none is good enough."""
     _enrolled(name, "voice", "voice", files, keep=keep, as_json=as_json)
+
+
+@enroll.command("phrase")
+def phrase(name: Name, as_json: Json = False) -> None:
+    """Give a phrase with which somebody who enrols themself proves that the voice is their own."""
+    with told():
+        tools = local.open_tools()
+        person = _found(tools, name)
+        with tools.store.session() as session:
+            made = own_voice.issue(session, tools, person.id)
+            session.commit()
+    value = {"proof": made.id, "phrase": made.phrase, "expires": iso(made.expires_ms)}
+    answer(value, f"{made.id}, until {value['expires']}. Say: {made.phrase}", as_json=as_json)
+
+
+@enroll.command("prove")
+def prove(
+    name: Name,
+    proof: Annotated[str, typer.Argument(help="Id that came with the phrase.")],
+    file: Annotated[Path, typer.Argument(help="A recording of the phrase.")],
+    as_json: Json = False,
+) -> None:
+    """Compare a recording of the phrase with the enrolled voice, once; exit 1 when it is another one."""
+    with told():
+        tools = local.open_tools()
+        person = _found(tools, name)
+        (row,) = local.take_in(tools, "voice", [file])
+        done = own_voice.prove(tools, person.id, proof, row, actor="operator")
+    value = {"proof": done.id, "identity": person.id} | done.result
+    verdict = "passed" if done.passed else f"not passed: {done.result['why']}"
+    answer(value, f"{done.id} {verdict}; words {done.result['words']}", as_json=as_json)
+    raise typer.Exit(Exit.GOOD if done.passed else Exit.REFUSED)
 
 
 @enroll.command("erase")
@@ -116,6 +149,32 @@ def consent_grant(
     answer(
         {"consent": row.id, "ends": iso(row.ends_ms)}, f"{row.id} until {iso(row.ends_ms)}", as_json=as_json
     )
+
+
+@consent.command("show")
+def consent_show(
+    consent_id: Annotated[str, typer.Argument(help="Id of the consent.")], as_json: Json = False
+) -> None:
+    """Show a consent and the requests that rest on it: those that are out, and all with their state."""
+    with told():
+        tools = local.open_tools()
+        with tools.store.reading() as session:
+            found = session.get(Consent, consent_id)
+            if found is None:
+                raise BadInput(f"There is no consent {consent_id}.")
+            used = uses(session, consent_id)
+    value = {
+        "consent": found.id,
+        "identity": found.identity,
+        "partner": found.partner,
+        "ends": iso(found.ends_ms),
+        "revoked": iso(found.revoked_ms) if found.revoked_ms else None,
+        "released": released_of(used),
+        "clips": [{"id": job, "state": state} for job, state in used],
+    }
+    standing = f"revoked {value['revoked']}" if found.revoked_ms else f"until {value['ends']}"
+    lines = [f"{found.id} of {found.identity} to {found.partner}, {standing}"]
+    answer(value, "\n".join([*lines, *(f"  {job} {state}" for job, state in used)]), as_json=as_json)
 
 
 @consent.command("revoke")

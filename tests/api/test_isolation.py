@@ -14,9 +14,11 @@ from api import console
 from core.clock import milliseconds
 from core.state import FINAL, State
 from core.tables import EndUser, Strike
+from pipeline.own_voice import issue
 from pipeline.strikes import alias
 from tests.api.world import FILES, PASSWORD, PERSON, PROMPT, World, make_world, stream
 from tests.conftest import ManualClock
+from tests.doubles import Eyes, reference_file
 
 PUBLIC = {
     "POST /v1/verify",
@@ -62,6 +64,8 @@ def _things(world: World) -> dict[str, str]:
         "picture": world.upload("picture"),
         "video": world.upload("video"),
         "end_user": _restricted(world),
+        "voice": _recording(world),
+        "proof_id": _proof(world, person),
     }
 
 
@@ -80,6 +84,20 @@ def _restricted(world: World) -> str:
     world.add(Strike(**told, **strike))
     world.add(EndUser(**told, level="suspend", updated_ms=now_ms))
     return "jane-77"
+
+
+def _recording(world: World) -> str:
+    """Put a real recording there, since it is looked at."""
+    name = world.upload("voice")
+    reference_file("voice", world.folder / "blobs" / "private" / "uploads" / f"{name}.png")
+    return name
+
+
+def _proof(world: World, person: str) -> str:
+    with world.tools.store.session() as session:
+        made = issue(session, world.tools, person)
+        session.commit()
+    return made.id
 
 
 class _Enrolling:
@@ -112,6 +130,8 @@ def _bodies(ids: dict[str, str]) -> dict[str, dict[str, Any]]:
         "POST /v1/identities/{identity}/enrolments": {
             "json": {"kind": "likeness", "references": [ids["picture"]]}
         },
+        "POST /v1/identities/{identity}/voice-proofs": {},
+        "POST /v1/identities/{identity}/voice-proofs/{proof_id}": {"json": {"recording": ids["voice"]}},
         "POST /v1/consents": {"json": {"identity": ids["identity"], "likeness": True} | until},
     }
 
@@ -192,7 +212,7 @@ def test_nobody_else_reaches_what_is_acmes(world: World, route: str) -> None:
 def _with_enrolling(world: World) -> Any:
     from dataclasses import replace
 
-    return replace(world.tools, detectors=(_Enrolling(),))
+    return replace(world.tools, detectors=(_Enrolling(), Eyes("voice")))
 
 
 def _told(answer: Any, ids: dict[str, str]) -> Any:
@@ -213,6 +233,7 @@ def _every_get(world: World, ids: dict[str, str], client: TestClient) -> list[tu
     wanted = [
         path.format(
             **ids,
+            consent_id="consent_none",
             name="checkpoint",
             index=0,
             query_id="query_none",

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from audits.erasure import erase_person
 from core.clock import milliseconds
 from core.decision import from_json
 from core.errors import BadInput, Conflict, NotFound
+from core.events import Tag
 from core.state import State
-from core.tables import Consent, Job
+from core.tables import AuditEvent, Consent, Job
 from pipeline import people, run
-from pipeline.consents import Grant, Revoked, grant, resolve, revoke
+from pipeline.consents import Grant, Revoked, grant, released_of, resolve, revoke, uses
 from pipeline.intake import Ask, submit
+from pipeline.receipt import receipt
 from pipeline.review import decide, latest_ruling
 from pipeline.tools import Tools
 from pipeline.worker import drain
@@ -179,6 +182,50 @@ def test_a_revocation_lists_what_is_released(tools: Tools) -> None:
     met = revoked(tools, consent)
     assert (met.stopped, set(met.released)) == ((), {job, recorded})
     assert state_of(tools, job) == State.RELEASED
+
+
+def test_every_clip_that_a_revocation_concerns_has_an_event_of_its_own(tools: Tools) -> None:
+    consent, out, waiting, held = granted(tools), asked(tools), asked(tools), asked(tools)
+    taken_to(tools, State.RELEASED, out)
+    taken_to(tools, State.CLEARED, waiting)
+    taken_to(tools, State.CLEARED, held)
+    with tools.store.session() as session:
+        session.get_one(Job, held).state = State.HELD
+        session.get_one(Job, held).held_at = "screen"
+        session.commit()
+    assert uses_of(tools, consent) == {out: "released", waiting: "cleared", held: "held"}
+    revoked(tools, consent)
+    revoked(tools, consent)  # a second one changes nothing and says nothing about clips again
+    assert uses_of(tools, consent) == {out: "released", waiting: "held", held: "held"}
+
+    def told(job: str) -> list[str]:
+        with tools.store.reading() as session:
+            rows = session.exec(select(AuditEvent).where(AuditEvent.job == job)).all()
+        return [row.tag for row in rows if row.rule == "consent_revoked" or "unconsented" in row.tag]
+
+    assert told(out) == [Tag.CLIP_UNCONSENTED]
+    assert told(waiting)[0] == Tag.CLIP_HELD
+    assert told(held)[0] == Tag.CLIP_HELD
+
+
+def uses_of(tools: Tools, consent: str) -> dict[str, str]:
+    with tools.store.reading() as session:
+        used = uses(session, consent)
+    assert set(released_of(used)) == {job for job, state in used if state == "released"}
+    return dict(used)
+
+
+def test_the_log_names_the_grant_that_a_decision_rests_on(tools: Tools) -> None:
+    consent, job = granted(tools), asked(tools)
+    taken_to(tools, State.CLEARED, job)
+    with tools.store.reading() as session:
+        rows = session.exec(select(AuditEvent).where(AuditEvent.job == job)).all()
+        told = receipt(session, session.get_one(Job, job))
+        facts = from_json(latest_ruling(session, job).decision).facts
+    decided = [json.loads(row.leaf)["facts"] for row in rows if row.tag == Tag.POLICY_DECIDED]
+    assert [one["consents"] for one in decided] == [[], [consent]]
+    assert told["consents"] == [consent]
+    assert [match["consent"] for match in facts["matches"]] == [consent]
 
 
 def test_a_revocation_during_the_screening_is_not_missed(tools: Tools, clock: ManualClock) -> None:

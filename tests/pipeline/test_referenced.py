@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -37,9 +36,9 @@ class Noting(Eyes):
 
     shown: list[Clip] = field(default_factory=list)
 
-    def look(self, clip: Clip, people: Sequence[Any] | None = None) -> Future[Screening]:
+    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
         self.shown.append(clip)
-        return super().look(clip, people)
+        return super().look(clip, only)
 
 
 @pytest.fixture

@@ -81,13 +81,16 @@ def judged(seen: Screening, identity: str, phrase: str) -> dict[str, Any]:
     """Say whether it was the enrolled voice, and the words where they could be read."""
     mine = [finding for finding in seen.findings if finding.identity == identity]
     best = max(mine, key=lambda finding: finding.score - finding.threshold, default=None)
-    said: str | None = getattr(seen, "transcript", None)
-    words = "unchecked" if said is None else "matched" if says(said, phrase) else "unmatched"
+    words = "unchecked" if seen.transcript is None else _words(seen.transcript, phrase)
     scored = {"score": best.score, "threshold": best.threshold} if best else {}
     why = [] if best else ["It is not the enrolled voice.", *(thing.why for thing in seen.unassessable)]
     why += ["It is not the phrase."] if words == "unmatched" else []
     passed = best is not None and words != "unmatched"
     return {"passed": passed, "voice": best is not None, "words": words, "why": " ".join(why), **scored}
+
+
+def _words(said: str, phrase: str) -> str:
+    return "matched" if says(said, phrase) else "unmatched"
 
 
 def says(said: str, phrase: str) -> bool:

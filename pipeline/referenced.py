@@ -7,8 +7,10 @@ screened then.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from core.clock import milliseconds
 from core.media.clip import Clip, Picture
@@ -19,18 +21,22 @@ from core.media.write import Mezzanine
 from core.tables import Job, Upload
 from pipeline import rulings
 from pipeline.judging import Judged, judge_screened
-from pipeline.screening import needed_detectors, sightings
+from pipeline.screening import Sighting, needed_detectors, sightings
 from pipeline.tools import Tools
 
 _STILL_FPS = 4
+Hear = Callable[[Sequence[Sighting]], dict[str, Any]]
 _GRAVITY = ("allow", "hold", "refuse")
 
 
-def judge_references(job: Job, tools: Tools, folder: Path) -> list[Judged]:
-    """Decide on each picture and voice that a request brings, in their order; `folder` is for scratch files."""
+def judge_references(job: Job, tools: Tools, folder: Path, hear: Hear) -> list[Judged]:
+    """Decide on each picture and voice that a request brings, in their order.
+
+    `folder` is for scratch files; `hear` gives the fact `transcript` of what is said in a recording.
+    """
     with tools.store.reading() as session:
         uploads = [session.get_one(Upload, name) for name in job.ask["references"]]
-    return [_judged(job, tools, upload, folder) for upload in uploads]
+    return [_judged(job, tools, upload, folder, hear) for upload in uploads]
 
 
 def gravest(every: list[Judged]) -> list[Judged]:
@@ -53,14 +59,15 @@ def still(rgb: Picture, into: Path) -> Clip:
     return probe(into)
 
 
-def _judged(job: Job, tools: Tools, upload: Upload, folder: Path) -> Judged:
+def _judged(job: Job, tools: Tools, upload: Upload, folder: Path, hear: Hear) -> Judged:
     clip = as_clip(upload, tools.blobs.path("private", upload.blob), folder)
     needed = needed_detectors(clip)
     used = [detector for detector in tools.detectors if detector.name in needed]
     seen = sightings(used, clip, tools.settings.screen_seconds)
+    said = hear(seen)
     with tools.store.reading() as session:
         facts = rulings.screen_facts(session, job, clip, seen, now_ms=milliseconds(tools.clock.now()))
         facts["matches"] = [match | {"reference": upload.id} for match in facts["matches"]]
-        facts["reference"] = upload.id
+        facts |= {"reference": upload.id, "transcript": said}
         judged = judge_screened(session, job, tools, facts)
     return replace(judged, decision=rulings.never_blind(judged.decision, seen, needed))

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def admit(job: Job, tools: Tools, tick: Tick) -> Done:
     all_judged = [judge_prompt(job, tools)]
     if all_judged[0].decision.outcome != "refuse" and job.ask["references"]:
         with scratch_folder(tools) as folder:
-            all_judged += referenced.judge_references(job, tools, folder)
+            all_judged += referenced.judge_references(job, tools, folder, partial(_transcript, job, tools))
         tick(0.9)
     *others, last = referenced.gravest(all_judged)
     to = {"allow": State.ADMITTED, "hold": State.HELD, "refuse": State.REFUSED}[last.decision.outcome]

@@ -6,7 +6,6 @@ import json
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,12 +31,8 @@ class Ears(Eyes):
     def look(self, clip: Any, only: str | None = None) -> Future[Screening]:
         self.asked = only
         seen = super().look(clip, only).result()
-        heard: Any = seen
-        if self.words is not None:
-            heard = SimpleNamespace(
-                findings=seen.findings, unassessable=seen.unassessable, transcript=self.words
-            )
-        future: Future[Any] = Future()
+        heard = replace(seen, transcript=self.words)
+        future: Future[Screening] = Future()
         future.set_result(heard)
         return future
 

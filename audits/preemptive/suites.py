@@ -14,6 +14,7 @@ from audits.preemptive.audio_mark import audio_mark
 from audits.preemptive.erasure import erasure
 from audits.preemptive.fuzz import fuzz
 from audits.preemptive.labels import labels
+from audits.preemptive.likeness import likeness
 from audits.preemptive.log_kill import log_kill
 from audits.preemptive.log_tamper import log_tamper
 from audits.preemptive.prompts import prompts
@@ -58,6 +59,7 @@ SUITES: Mapping[str, Suite] = {
     "voice": voice,
     "audio-mark": audio_mark,
     "prompts": prompts,
+    "likeness": likeness,
 }
 
 

@@ -14,6 +14,7 @@ from core.errors import BadMedia
 from core.media.clip import Clip
 from core.media.probe import MIB, MediaLimits, probe
 from core.media.read import frames, picture, sound
+from core.media.still import size_of
 from core.media.write import Mezzanine
 
 MAX_PICTURE_PIXELS = 50_000_000
@@ -53,9 +54,10 @@ def ingest_picture(source: str, into: str, max_mib: int, max_seconds: float) -> 
         head = file.read(16)
     if not any(head.startswith(magic) for magic in _PICTURE_MAGIC):
         raise BadMedia("The file is not a PNG, JPEG or WebP picture.")
-    rgb = picture(path)
-    if rgb.shape[0] * rgb.shape[1] > MAX_PICTURE_PIXELS:
+    width, height = size_of(path)
+    if width * height > MAX_PICTURE_PIXELS:
         raise BadMedia(f"The picture has more than {MAX_PICTURE_PIXELS} pixels.")
+    rgb = picture(path)
     coded, content = cv2.imencode(".png", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
     if not coded:
         raise BadMedia("The picture cannot be read.")

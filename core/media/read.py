@@ -89,13 +89,6 @@ def whole_sound(path: Path, *, rate: int | None = None, mono: bool = False) -> S
     return np.concatenate(blocks) if blocks else np.zeros((0, 1), np.float32)
 
 
-def picture_size(path: Path) -> tuple[int, int]:
-    """Read width and height in pixels of a still picture without decoding it."""
-    with av.open(str(path)) as container:
-        context = container.streams.video[0].codec_context
-        return context.width, context.height
-
-
 def picture(path: Path) -> Picture:
     """Decode a still picture (PNG, JPEG, WebP) to (h, w, 3) uint8 RGB."""
     bgr = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR)

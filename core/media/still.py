@@ -42,6 +42,17 @@ def is_still(path: Path) -> bool:
         return file.read(8).startswith(_MAGIC)
 
 
+def size_of(path: Path) -> tuple[int, int]:
+    """Read width and height in pixels of a PNG, JPEG or WebP picture without decoding it; raises `BadMedia`."""
+    try:
+        with _Bounded(path) as file, Image.open(file, formats=("PNG", "JPEG", "WEBP")) as picture:
+            return picture.size
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise BadMedia("The picture has far too many pixels.") from error
+    except _BROKEN as error:
+        raise BadMedia("The picture cannot be read.") from error
+
+
 def still(path: Path, *, max_pixels: int) -> Luma:
     """Decode the brightness of a picture, (h, w) uint8; raises `BadMedia` when it is broken or too large.
 

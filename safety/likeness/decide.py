@@ -11,6 +11,7 @@ import numpy as np
 from core.finding import Finding, Unassessable
 from safety.gallery import Gallery
 from safety.likeness.calibration import Calibration
+from safety.likeness.cohort import Cohort
 from safety.likeness.recogniser import Vectors, unit
 from safety.likeness.search import Near, near, neighbours
 from safety.likeness.tracks import Track, View
@@ -41,7 +42,7 @@ class _Query:
 
 @dataclass(frozen=True, slots=True)
 class Alike:
-    """One comparison: a query of a track against a person; `score` and `threshold` are cosines."""
+    """One comparison: a query of a track against a person; `score` and `threshold` are normalised cosines."""
 
     track: int
     views: tuple[View, ...]
@@ -56,7 +57,9 @@ class Alike:
         return self.score - self.threshold
 
 
-def compared(followed: Sequence[Followed], gallery: Gallery, calibration: Calibration) -> list[Alike]:
+def compared(
+    followed: Sequence[Followed], gallery: Gallery, calibration: Calibration, cohort: Cohort
+) -> list[Alike]:
     """Compare every view, and the mean of each track's views, with everybody: all hits and near hits."""
     queries: list[_Query] = []
     vectors: list[Vectors] = []
@@ -69,7 +72,7 @@ def compared(followed: Sequence[Followed], gallery: Gallery, calibration: Calibr
         return []
     asked = np.concatenate(vectors)
     least = calibration.watch(people=len(gallery), tracks=len(followed))
-    found = near(gallery, asked, least)
+    found = near(gallery, asked, least, cohort)
     sizes = {"people": len(gallery), "tracks": len(followed)}
     return [_alike(one, queries[one.query], asked, calibration, sizes) for one in found]
 
@@ -93,21 +96,25 @@ def near_hits(alike: Sequence[Alike]) -> list[Alike]:
 
 
 def findings(
-    followed: Sequence[Followed], alike: Sequence[Alike], gallery: Gallery
+    followed: Sequence[Followed], alike: Sequence[Alike], gallery: Gallery, cohort: Cohort
 ) -> list[tuple[int, Finding]]:
     """Report every person whom a track matches: the track's number and the best comparison as evidence."""
     hits: dict[tuple[int, str], list[Alike]] = defaultdict(list)
     for one in alike:
         if one.margin >= 0:
             hits[one.track, one.identity].append(one)
-    return [(track, _finding(followed[track].track, some, gallery)) for (track, _), some in hits.items()]
+    return [
+        (track, _finding(followed[track].track, some, gallery, cohort)) for (track, _), some in hits.items()
+    ]
 
 
-def _finding(track: Track, hits: Sequence[Alike], gallery: Gallery) -> Finding:
+def _finding(track: Track, hits: Sequence[Alike], gallery: Gallery, cohort: Cohort) -> Finding:
     best = max(hits, key=lambda one: one.margin)
     shown = max(best.views, key=lambda view: view.quality.grade)
     others = [
-        other for other in neighbours(gallery, best.vector, _NEIGHBOURS + 1) if other[0] != best.identity
+        other
+        for other in neighbours(gallery, best.vector, _NEIGHBOURS + 1, cohort)
+        if other[0] != best.identity
     ]
     return Finding(
         kind="likeness",

@@ -4,29 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from core.errors import BadEnrolment, BadMedia
 from core.media.clip import Frame, Picture
 from safety.likeness.eye import Eye
+from safety.likeness.geometry import reduced
+from safety.likeness.quality import flatness
 from safety.likeness.recogniser import Vectors
 from safety.likeness.tracks import View
 
 _SIZE = 64.0
 _SHARPNESS = 0.18
 _TURN = 0.35
+_FLAT = 0.5
 _BYSTANDER = 0.3
 _MOST_PIXELS = 50_000_000
+_MOST_SIDE = 2560
 
 
 def enrolled(path: Path, eye: Eye) -> Vectors:
     """Make the vector of one picture, (1, d); raises `BadEnrolment` or `BadMedia` with the reason."""
-    from core.media import read
+    from core.media import read, still
 
-    width, height = read.picture_size(path)
+    width, height = still.size_of(path)
     if width * height > _MOST_PIXELS:
         raise BadMedia(f"The picture has {width}x{height} pixels; at most {_MOST_PIXELS} are accepted.")
-    view = _only(_reduced(read.picture(path)), eye)
+    picture = read.picture(path)
+    scale = min(1.0, _MOST_SIDE / max(picture.shape))
+    small = reduced(picture, round(picture.shape[1] * scale), round(picture.shape[0] * scale))
+    view = _only(small, eye)
     why = _unfit(view)
     if why is not None:
         raise BadEnrolment(why)
@@ -51,14 +56,7 @@ def _unfit(view: View) -> str | None:
         return "the face is too blurred"
     if seen.turn > _TURN:
         return "the face is turned away"
-    return "the face is partly hidden, or it is no face" if view.hidden else None
-
-
-def _reduced(picture: Picture, most: int = 2560) -> Picture:
-    import cv2
-
-    scale = most / max(picture.shape[:2])
-    if scale >= 1:
-        return picture
-    size = (max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
+    if view.hidden:
+        return "the face is partly hidden, or it is no face"
+    flat = flatness(view.sighting.part, view.sighting.face)
+    return "this is a drawing" if flat > _FLAT else None

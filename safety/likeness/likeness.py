@@ -14,7 +14,7 @@ from core.finding import Finding, Model, Screening, Unassessable
 from core.media.clip import Clip, VideoTrack
 from safety.gallery import Enrolment, Gallery, Template, gathered
 from safety.likeness import decide, tiers
-from safety.likeness.calibration import CLIP_RATE
+from safety.likeness.calibration import CLIP_RATE, Calibration
 from safety.likeness.decide import Followed
 from safety.likeness.enrol import enrolled
 from safety.likeness.eye import Eye
@@ -42,6 +42,11 @@ class Likeness:
     def models(self) -> tuple[Model, ...]:
         """The models that take part in every answer."""
         return (self._tools.detector.model, self._tools.recogniser.model)
+
+    @property
+    def calibration(self) -> Calibration:
+        """How alike is alike enough with these models."""
+        return self._tools.calibration
 
     def screen(self, clip: Clip, gallery: Sequence[Template]) -> Screening:
         """Look for everybody of the gallery in the frames of a clip, which should be the lossless mezzanine.
@@ -117,12 +122,12 @@ class Likeness:
     def _found(
         self, clip: Clip, followed: list[Followed], people: Gallery
     ) -> tuple[list[tuple[int, Finding]], list[Followed]]:
-        alike = decide.compared(followed, people, self._tools.calibration)
+        alike = decide.compared(followed, people, self._tools.calibration, self._tools.cohort)
         nearly = decide.near_hits(alike)
         if nearly:
             followed = self._closer(clip, followed, nearly)
-            alike = decide.compared(followed, people, self._tools.calibration)
-        return decide.findings(followed, alike, people), followed
+            alike = decide.compared(followed, people, self._tools.calibration, self._tools.cohort)
+        return decide.findings(followed, alike, people, self._tools.cohort), followed
 
     def _closer(self, clip: Clip, followed: list[Followed], nearly: Sequence[decide.Alike]) -> list[Followed]:
         """Look at every frame within half a second of the near hits, and add the best of what is seen there."""

@@ -41,7 +41,7 @@ class Form:
     crops: Crops = ((1.0, 0.0, 0.0),)
 
 
-DLIB = Form(SIDE, UPRIGHT, 128, crops=((1.0, -4.0, 0.0), (1.0, 0.0, -5.0), (1.0, 0.0, 5.0)))
+DLIB = Form(SIDE, UPRIGHT, 128, crops=((1.0, -4.0, 0.0), (1.05, -3.0, 0.0)))
 """dlib's face ResNet: dnn_face_recognition_ex.cpp; the crops were chosen on LFW fold 1."""
 SFACE = Form(112, _ARCFACE, 128)
 """Zhong et al. 2021, "SFace": opencv_zoo's file subtracts and scales by itself."""

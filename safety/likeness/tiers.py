@@ -14,20 +14,21 @@ from typing import Literal
 from core import models
 from core.errors import ModelMissing
 from core.finding import Model
-from safety.likeness import calibration, convert
+from safety.likeness import calibration, cohort, convert
 from safety.likeness.calibration import Calibration
+from safety.likeness.cohort import Cohort
 from safety.likeness.detectors import YuNet
 from safety.likeness.faces import Detector
 from safety.likeness.network import Network
-from safety.likeness.recogniser import ARCFACE, DLIB, SFACE, Recogniser
+from safety.likeness.recogniser import ARCFACE, DLIB, SFACE, Form, Recogniser
 
 TIERS: tuple[Literal["embedded", "standard", "own"], ...] = ("embedded", "standard", "own")
 OWN = "own-recogniser.onnx"
 
 EMBEDDED_CALIBRATION = Calibration(
-    impostors=((1e-5, 0.9523), (1e-4, 0.9421), (1e-3, 0.9290)),
-    centroid=0.0105,
-    measured="LFW folds 1-2",
+    impostors=((1e-5, 0.9548), (1e-4, 0.9435), (1e-3, 0.9312)),
+    centroid=0.0085,
+    measured="1.25 million pairs of strangers in LFW folds 1-2",
 )
 SFACE_PROVISIONAL = Calibration(
     impostors=((1e-6, 0.56), (1e-5, 0.50), (1e-4, 0.44), (1e-3, 0.37)),
@@ -45,19 +46,29 @@ class Tools:
     detector: Detector
     recogniser: Recogniser
     calibration: Calibration
+    cohort: Cohort
 
 
 def load(models_dir: Path, tier: str, *, threads: int) -> Tools:
     """Load the models of a tier; `ModelMissing` when a file is missing or altered, or there is no such tier."""
+    detector, recogniser = networks(models_dir, tier, threads=threads)
+    sha256, file = recogniser.model.sha256, calibration_file(models_dir, tier)
     if tier == "embedded":
-        path, model = models.converted(models_dir, convert.RECOGNISER)
-        recogniser = Recogniser(Network(path, model, threads=threads), DLIB)
-        return Tools(tier, _embedded_detector(models_dir, threads), recogniser, EMBEDDED_CALIBRATION)
-    if tier == "standard":
-        return _standard(models_dir, threads)
-    if tier == "own":
-        return _own(models_dir, threads)
-    raise ModelMissing(f"There is no tier {tier!r} of face models; there are: {', '.join(TIERS)}.")
+        return Tools(tier, detector, recogniser, EMBEDDED_CALIBRATION, cohort.embedded())
+    if tier == "standard" and not file.exists():
+        return Tools(tier, detector, recogniser, SFACE_PROVISIONAL, Cohort())
+    return Tools(tier, detector, recogniser, calibration.read(file, sha256), Cohort())
+
+
+def networks(models_dir: Path, tier: str, *, threads: int) -> tuple[Detector, Recogniser]:
+    """Load the networks of a tier without the numbers that are measured with them."""
+    path, model, form = _recogniser(models_dir, tier)
+    recogniser = Recogniser(Network(path, model, threads=threads), form)
+    pulled = tier == "standard" or (tier == "own" and _yunet_file(models_dir).is_file())
+    path, model = (
+        _downloaded("yunet", models_dir) if pulled else models.converted(models_dir, convert.DETECTOR)
+    )
+    return YuNet(Network(path, model, threads=threads)), recogniser
 
 
 def calibration_file(models_dir: Path, tier: str) -> Path:
@@ -65,33 +76,21 @@ def calibration_file(models_dir: Path, tier: str) -> Path:
     return models_dir / f"likeness-{tier}.calibration.json"
 
 
-def _standard(models_dir: Path, threads: int) -> Tools:
-    path, model = _downloaded("sface", models_dir)
-    recogniser = Recogniser(Network(path, model, threads=threads), SFACE)
-    file = calibration_file(models_dir, "standard")
-    measured = calibration.read(file, model.sha256) if file.exists() else SFACE_PROVISIONAL
-    return Tools("standard", _standard_detector(models_dir, threads), recogniser, measured)
-
-
-def _own(models_dir: Path, threads: int) -> Tools:
+def _recogniser(models_dir: Path, tier: str) -> tuple[Path, Model, Form]:
+    if tier == "embedded":
+        return *models.converted(models_dir, convert.RECOGNISER), DLIB
+    if tier == "standard":
+        return *_downloaded("sface", models_dir), SFACE
+    if tier != "own":
+        raise ModelMissing(f"There is no tier {tier!r} of face models; there are: {', '.join(TIERS)}.")
     path = models_dir / OWN
     if not path.is_file():
         raise ModelMissing(f"the operator's recogniser is missing at {path}")
-    model = Model(OWN, models.file_sha256(path))
-    measured = calibration.read(calibration_file(models_dir, "own"), model.sha256)
-    pulled = (models_dir / Path(models.registry()["yunet"].url).name).is_file()
-    detector = (_standard_detector if pulled else _embedded_detector)(models_dir, threads)
-    return Tools("own", detector, Recogniser(Network(path, model, threads=threads), ARCFACE), measured)
+    return path, Model(OWN, models.file_sha256(path)), ARCFACE
 
 
-def _embedded_detector(models_dir: Path, threads: int) -> Detector:
-    path, model = models.converted(models_dir, convert.DETECTOR)
-    return YuNet(Network(path, model, threads=threads))
-
-
-def _standard_detector(models_dir: Path, threads: int) -> Detector:
-    path, model = _downloaded("yunet", models_dir)
-    return YuNet(Network(path, model, threads=threads))
+def _yunet_file(models_dir: Path) -> Path:
+    return models_dir / Path(models.registry()["yunet"].url).name
 
 
 def _downloaded(name: str, models_dir: Path) -> tuple[Path, Model]:

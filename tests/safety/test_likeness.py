@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -216,6 +217,47 @@ def test_enrolment_takes_good_pictures_and_says_what_is_wrong_with_others(
     assert "px wide" in why["tiny.png"]
     assert "blurred" in why["soft.png"]
     assert "torn.png" in why
+
+
+def drawing() -> Picture:
+    """A cartoon that the detector takes for a face."""
+    paper = np.full((300, 300, 3), 255, np.uint8)
+    cv2.circle(paper, (150, 150), 100, (255, 220, 180), -1)
+    cv2.circle(paper, (150, 150), 100, (0, 0, 0), 3)
+    for x in (115, 185):
+        cv2.ellipse(paper, (x, 125), (14, 9), 0, 0, 360, (255, 255, 255), -1)
+        cv2.circle(paper, (x, 125), 6, (40, 40, 90), -1)
+        cv2.ellipse(paper, (x, 105), (18, 5), 0, 180, 360, (60, 30, 10), 4)
+    cv2.line(paper, (150, 130), (143, 168), (150, 90, 60), 3)
+    cv2.line(paper, (143, 168), (155, 170), (150, 90, 60), 3)
+    cv2.ellipse(paper, (150, 195), (35, 15), 0, 0, 180, (180, 40, 40), 5)
+    return paper
+
+
+def test_drawings_hidden_faces_and_enormous_pictures_are_no_references(
+    likeness: Likeness, album: Callable[..., Path], tmp_path: Path
+) -> None:
+    covered = portrait(PROTECTED, size=256).copy()
+    covered[110:140, 70:190] = 20
+    ten_pixels = pasted(np.asarray(cv2.resize(portrait(PROTECTED, size=256), (24, 24)), np.uint8))
+    enormous = tmp_path / "enormous.png"
+    cv2.imwrite(str(enormous), np.zeros((30_000, 30), np.uint8))
+    claims = bytearray(enormous.read_bytes())
+    claims[16:20] = (30_000).to_bytes(4, "big")
+    claims[29:33] = zlib.crc32(claims[12:29]).to_bytes(4, "big")
+    enormous.write_bytes(claims)
+    files = [
+        album("good", portrait(PROTECTED, size=256)),
+        album("drawn", drawing()),
+        album("covered", covered),
+    ]
+    enrolment = likeness.enrol([*files, album("ten", ten_pixels), enormous])
+    assert enrolment.accepted == ("good.png",), "the control"
+    why = dict(enrolment.refused)
+    assert "drawing" in why["drawn.png"] or "no face" in why["drawn.png"]
+    assert "hidden" in why["covered.png"]
+    assert "px wide" in why["ten.png"] or "no face" in why["ten.png"]
+    assert "too many pixels" in why["enormous.png"]
 
 
 def test_enrolment_without_a_usable_picture_is_an_error(

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.errors import Unavailable
+from core.errors import ModelMissing, Unavailable
 from safety.gallery import Gallery, Segment, Template, gathered
+from safety.likeness import cohort as cohorts
+from safety.likeness.cohort import Cohort
 from safety.likeness.recogniser import unit
 from safety.likeness.search import near, neighbours
 
@@ -23,11 +27,15 @@ def crowd(seed: int, people: int, width: int, most: int) -> list[Template]:
     return made
 
 
-def by_hand(templates: list[Template], queries: np.ndarray, least: float) -> set[tuple[int, str]]:
-    found = set()
+def by_hand(
+    templates: list[Template], queries: np.ndarray, least: float, cohort: Cohort | None = None
+) -> set[tuple[int, str]]:
+    known, found = cohort or Cohort(), set()
+    off = known.shift(queries)
     for template in templates:
-        centroid = unit(unit(template.vectors).mean(0, keepdims=True))[0]
-        found |= {(i, template.identity) for i, query in enumerate(queries) if centroid @ query >= least}
+        centroid = unit(unit(template.vectors).mean(0, keepdims=True))
+        scores = queries @ centroid[0] - off - known.shift(centroid)
+        found |= {(i, template.identity) for i, score in enumerate(scores) if score >= least}
     return found
 
 
@@ -38,16 +46,21 @@ def by_hand(templates: list[Template], queries: np.ndarray, least: float) -> set
     width=st.sampled_from((8, 128)),
     least=st.floats(0.2, 0.99),
     queries=st.integers(1, 5),
+    normalised=st.booleans(),
 )
 def test_the_search_finds_exactly_whom_a_plain_loop_finds(
-    seed: int, people: int, width: int, least: float, queries: int
+    seed: int, people: int, width: int, least: float, queries: int, normalised: bool
 ) -> None:
     templates = crowd(seed, people, width, 3)
+    others = np.concatenate([template.vectors[:1] for template in crowd(seed, 30, width, 1)])
+    cohort = Cohort(unit(others)) if normalised else Cohort()
     asked = unit(np.concatenate([template.vectors[:1] for template in templates])[:queries] + np.float32(0.1))
-    found = near(gathered(templates), asked, least)
+    found = near(gathered(templates), asked, least, cohort)
     scores = {(one.query, one.identity): one.score for one in found}
     borderline = {
-        key for lower in (-1e-5, 1e-5) for key in by_hand(templates, asked, least + lower) ^ set(scores)
+        key
+        for lower in (-1e-5, 1e-5)
+        for key in by_hand(templates, asked, least + lower, cohort) ^ set(scores)
     }
     assert all(abs(scores.get(key, least) - least) < 2e-5 for key in borderline)
     assert len(scores) == len(found)
@@ -84,3 +97,22 @@ def test_a_template_knows_its_own_threshold_and_its_references() -> None:
     (found,) = near(gathered([template]), unit(np.ones((1, 8), np.float32)), 0.5)
     assert (found.references, found.own) == (3, pytest.approx(0.9))
     assert isinstance(gathered([template]).segments[0], Segment)
+
+
+def test_the_cohort_takes_most_from_whoever_is_like_everybody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = cohorts.embedded()
+    assert known.vectors is not None
+    everybody = unit(known.vectors.mean(0, keepdims=True))
+    rng = np.random.default_rng(2)
+    somebody = unit(everybody + 0.06 * rng.standard_normal((1, 128)).astype(np.float32))
+    assert known.shift(everybody)[0] > known.shift(somebody)[0] + 0.005
+    assert Cohort().shift(everybody).tolist() == [0]
+    np.savez(tmp_path / "c.npz", vectors=known.vectors, recogniser=np.array("0" * 64))
+    monkeypatch.setattr(cohorts, "FILE", tmp_path / "c.npz")
+    with pytest.raises(ModelMissing, match="another recogniser"):
+        cohorts.embedded()
+    (tmp_path / "c.npz").write_bytes(b"cut short")
+    with pytest.raises(ModelMissing):
+        cohorts.embedded()

@@ -49,27 +49,29 @@ def mark(
     *,
     crf: int = 18,
     preset: str = "medium",
+    sound: bool = True,
 ) -> Marked:
     """Write the marked delivery file: H.264 and AAC in MP4, or AAC alone in M4A.
 
     `payload` is the 64-bit id; `labels` are put in before the mark, so that the mark covers them too; `crf`
     and `preset` are x264's. Decoding, marking and encoding of the
     picture run beside each other, a few frames deep; the sound (at most 45 s) is held whole. Sound that
-    cannot carry a mark is delivered without. The file appears whole or not at all. Raises `BadMedia`.
+    cannot carry a mark is delivered without, as is all sound where `sound` is False. The
+    file appears whole or not at all. Raises `BadMedia`.
     """
-    sound, marked, notes = _marked_sound(mezzanine, payload, key, labels)
+    delivered, marked, notes = _marked_sound(mezzanine, payload, key, labels, wanted=sound)
     printer = seen.Printer()
     with (
         Delivery.like(into, mezzanine, crf=crf, preset=preset, tags=labels.tags) as out,
         closing(_marked_pictures(mezzanine, payload, key, labels)) as pictures,
     ):
-        for index, (rgb, samples) in enumerate(zip_longest(pictures, _blocks(mezzanine, sound))):
+        for index, (rgb, samples) in enumerate(zip_longest(pictures, _blocks(mezzanine, delivered))):
             if samples is not None:
                 out.sound(samples)
             if rgb is not None and mezzanine.video is not None:
                 out.frame(rgb)
                 printer.add(rgb, float(index / mezzanine.video.fps))
-    prints = _prints(mezzanine, printer, sound)
+    prints = _prints(mezzanine, printer, delivered)
     notes += tuple(_unfindable(mezzanine, prints))
     return Marked(probe(into), mezzanine.video is not None, marked, notes, prints)
 
@@ -103,11 +105,13 @@ def _unfindable(mezzanine: Clip, prints: Mapping[str, bytes]) -> Iterator[str]:
 
 
 def _marked_sound(
-    mezzanine: Clip, payload: int, key: MarkKey, labels: Plan
+    mezzanine: Clip, payload: int, key: MarkKey, labels: Plan, *, wanted: bool
 ) -> tuple[Sound, bool, tuple[str, ...]]:
     if mezzanine.audio is None:
         return np.zeros((0, 1), np.float32), False, ()
     sound = with_notices(labels, whole_sound(mezzanine.path), mezzanine.audio.rate)
+    if not wanted:
+        return sound, False, ("The sound was not to be marked.",)
     try:
         return audio.embed(sound, mezzanine.audio.rate, key, payload), True, ()
     except BadMedia as error:
@@ -130,7 +134,7 @@ def _marked_pictures(
     if mezzanine.video is None:
         return
     size = mezzanine.video
-    embed = video.embedder(key, payload, width=size.width, height=size.height)
+    embed = video.embedder(key, payload, width=size.width, height=size.height, fps=float(size.fps))
     stamp = stamped(labels, size.width, size.height)
     with (
         closing(_ahead(stamp(frame.rgb, frame.time) for frame in frames(mezzanine.path))) as decoded,

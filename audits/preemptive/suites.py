@@ -22,6 +22,7 @@ from audits.preemptive.proofs import proofs
 from audits.preemptive.recovery import recovery
 from audits.preemptive.result import Row, SuiteResult
 from audits.preemptive.tamper import tamper
+from audits.preemptive.video_mark import video_mark
 from audits.preemptive.voice import voice
 from core.clock import Clock, SystemClock
 from core.errors import BadInput, NotFound
@@ -51,6 +52,7 @@ SUITES: Mapping[str, Suite] = {
     "log-tamper": log_tamper,
     "log-kill": log_kill,
     "proofs": proofs,
+    "video-mark": video_mark,
     "labels": labels,
     "fuzz": fuzz,
     "erasure": erasure,

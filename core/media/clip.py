@@ -65,16 +65,21 @@ class Clip:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded frame: its number from 0, its time in seconds, its pixels."""
+    """One decoded frame: its number from 0, its time in seconds, its pixels.
+
+    `key` where the file stores it whole, not as a change to other frames: such a one is the sharpest witness.
+    """
 
     index: int
     time: float
     rgb: Picture
+    key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Grey:
-    """One decoded frame without its colours: its time in seconds, its brightness."""
+    """One decoded frame without its colours: its time in seconds, its brightness, and `key` as in `Frame`."""
 
     time: float
     luma: Luma
+    key: bool = False

@@ -32,7 +32,7 @@ def frames(path: Path, want: Callable[[int], bool] | None = None) -> Iterator[Fr
         stream.thread_type = "AUTO"
         fps = float(stream.average_rate or stream.guessed_rate)
         for index, frame in _numbered(container, stream, want):
-            yield Frame(index, index / fps, _rgb(frame))
+            yield Frame(index, index / fps, _rgb(frame), bool(frame.key_frame))
 
 
 def picture_sizes(path: Path) -> Iterator[int]:
@@ -63,7 +63,12 @@ def greys(path: Path, *, per_second: float) -> Iterator[Grey]:
             if time < due - 1e-6:
                 continue
             due = max(due, time - 1 / per_second) + 1 / per_second
-            yield Grey(time, _luma(frame))
+            yield grey(frame, time)
+
+
+def grey(frame: Any, time: float) -> Grey:
+    """Take the brightness of a decoded PyAV frame."""
+    return Grey(time, _luma(frame), bool(frame.key_frame))
 
 
 def sound(path: Path, *, rate: int | None = None, mono: bool = False) -> Iterator[Sound]:

@@ -68,7 +68,9 @@ def plain(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
     """Marks that change what they touch visibly, and a note of how they were called."""
     calls: dict[str, object] = {"frames": 0, "threads": set()}
 
-    def embedder(key: MarkKey, payload: int, *, width: int, height: int) -> Callable[[Picture], Picture]:
+    def embedder(
+        key: MarkKey, payload: int, *, width: int, height: int, fps: float
+    ) -> Callable[[Picture], Picture]:
         calls["video"] = (key, payload, width, height)
 
         def embed(rgb: Picture) -> Picture:

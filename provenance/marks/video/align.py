@@ -53,7 +53,7 @@ class Alignment:
         return pattern.transform(np.ascontiguousarray(turned), wide, high)
 
     def measure(self, picture: Plane, wide: float, high: float, held: pattern.Layout) -> Complex:
-        """Measure a layout in a picture of `wide` x `high` pixels of analysis, (608,) complex."""
+        """Measure a layout in a picture of `wide` x `high` pixels of analysis, (1120,) complex."""
         found = pattern.pick(self.transform(*self.straighten(picture, wide, high)), held.bins)
         ramp = np.exp(-2j * np.pi * (held.bins @ np.array(self.shift)) / TILE)
         return np.asarray(found * ramp, np.complex128)

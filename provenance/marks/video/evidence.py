@@ -1,17 +1,17 @@
 """How strongly a picture speaks for a payload, and what chance alone could make it say.
 
-The bound needs no model of the picture. The sign of each bin's wave is a secret fair coin, so on content
+The bound needs no model of the picture. The signs of the waves are secret fair coins, so on content
 that does not know the key the symbols' log-likelihood ratios w have independent fair signs, whatever their
-sizes. Two things follow:
+sizes. Three things follow:
 
+* Adding up the two copies of a code bit, and the views of a clip, keeps this: their signs flip together.
 * Shifting those signs by a random codeword shifts all decoded inputs alike, so each of the 32 words of the
   decoder's list is uniform and meets its CRC-32 with probability 2^-32: p <= 2^-27.
 * A given word agrees to T = sum(w * word) or more with probability <= min over s > 0 of
   exp(-s T) * prod(cosh(s w)) (Chernoff), and there are 2^64 valid words.
 
 The smaller of the two bounds one reading with one key in one alignment that was chosen without the code bits.
-Where the alignment was chosen without the pilots too, their own Chernoff bound is independent and is joined by
-Fisher's rule for a product of two p-values.
+The pilots choose it, and how each view is weighed; so they are no evidence themselves.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from provenance.marks import polar
 from provenance.marks.video import code, pattern
 from provenance.marks.video.pattern import Complex, Floats
 
+_LOUDEST = 3.0
+"""Standard deviations at which a wave's voice is cut off: content has few waves that are far louder than others."""
+_WIDTHS = np.array([7.0, 11.0, 16.0, 24.0, 40.0, 1e3])
+_UNUSUAL = np.array([3.0, 2.5, 2.0, 1.5, 1.0, 0.0])
+"""What speaks against each width beforehand, in nats."""
+_POWERS = np.geomspace(0.02, 6.0, 20)
 _LIST_CHANCE = polar.PATHS * 2.0**-32
 
 
@@ -35,21 +42,56 @@ class Soft:
     data: Floats
     pilots: Floats
 
+    def __add__(self, other: Soft) -> Soft:
+        """Join what two views of the same clip say."""
+        return Soft(self.data + other.data, self.pilots + other.pilots)
+
 
 def soften(measured: Complex, held: pattern.Layout) -> Soft:
-    """Turn measured bins (608,) into soft symbols.
+    """Turn measured bins (1120,) into soft symbols; both copies of a code bit speak for it together.
 
     The quadrature part carries no mark, so it tells the noise at each radius; what the in-phase part has
     beyond that is the mark's power. Neither looks at a sign, which the bound above relies on.
     """
     turned = measured * held.wave.conj()
-    distance = (held.radius[:, None] - held.radius[None, :]) / 1.2
-    near = np.exp(-0.5 * distance**2)
-    near /= near.sum(axis=1, keepdims=True)
-    noise = near @ turned.imag**2 + 1e-9
-    signal = np.maximum(near @ turned.real**2 - noise, 0.05 * noise)
-    llr = 2.0 * turned.real * np.sqrt(signal) / noise
-    return Soft(llr[: code.CODE_BITS], llr[code.CODE_BITS :])
+    ring = np.rint(held.radius).astype(np.int64)
+    noise = _around(turned.imag**2, ring, 1.2) + 1e-9
+    heard = np.clip(turned.real / np.sqrt(noise), -_LOUDEST, _LOUDEST)
+    llr = 2.0 * heard * _amplitude(heard[pattern.DATA :], noise, held)
+    data = llr[: pattern.DATA].reshape(pattern.COPIES, code.CODE_BITS).sum(axis=0)
+    return Soft(data, llr[pattern.DATA :])
+
+
+def _amplitude(pilots: Floats, noise: Floats, held: pattern.Layout) -> Floats:
+    """Return the mark's amplitude over the noise for each wave, by the likeliest of a few spectra it may have.
+
+    The mark has a known spectrum, and who compresses or blurs a picture takes from the short waves. Only the
+    pilots are asked, which say nothing about the signs of the code bits.
+    """
+    shapes = held.shape * np.exp(-np.square(held.radius / _WIDTHS[:, None])) / np.sqrt(noise / noise.mean())
+    shapes /= np.sqrt(np.mean(shapes**2, axis=1, keepdims=True))
+    known = shapes[:, pattern.DATA :]
+    fit = (
+        _POWERS[:, None] * (known @ pilots)
+        - 0.5 * _POWERS[:, None] ** 2 * np.sum(known**2, axis=1)
+        - _UNUSUAL
+    )
+    power, width = np.unravel_index(int(np.argmax(fit)), fit.shape)
+    return np.asarray(_POWERS[power] * shapes[width], np.float64)
+
+
+def _around(power: Floats, ring: npt.NDArray[np.int64], reach: float) -> Floats:
+    """Average powers over waves of about the same length, and give each wave its own average."""
+    total, count = np.bincount(ring, power), np.bincount(ring).astype(np.float64)
+    distance = np.arange(len(total))[:, None] - np.arange(len(total))
+    kernel = np.exp(-0.5 * (distance / reach) ** 2)
+    return np.asarray((kernel @ total / np.maximum(kernel @ count, 1e-9))[ring], np.float64)
+
+
+def agreement(llr: Floats) -> float:
+    """Say by how many standard deviations of chance soft symbols lean to +1."""
+    size = float(np.sqrt(np.sum(llr**2)))
+    return float(np.sum(llr)) / size if size > 0.0 else 0.0
 
 
 def chance(llr: Floats, word: Floats) -> float:
@@ -63,14 +105,8 @@ def chance(llr: Floats, word: Floats) -> float:
     return min(0.0, float(np.min(bend.sum(axis=1) - slopes[:, 0] * agreement)))
 
 
-def p_false(soft: Soft, payload: int, *, pilots: bool) -> float:
-    """Bound the probability of such a reading on content that does not know the key (one key, one alignment).
-
-    Set `pilots` only where the alignment was chosen without looking at them.
-    """
+def p_false(soft: Soft, payload: int) -> float:
+    """Bound the probability of such a reading on content that does not know the key (one key, one alignment)."""
     words = math.log(2.0) * code.PAYLOAD_BITS
-    p_data = min(math.log(_LIST_CHANCE), words + chance(soft.data, code.encode(payload).astype(np.float64)))
-    if not pilots:
-        return math.exp(p_data)
-    product = p_data + chance(soft.pilots, np.ones(pattern.PILOTS))
-    return min(1.0, math.exp(product) * (1.0 - product))
+    agreed = words + chance(soft.data, code.encode(payload).astype(np.float64))
+    return math.exp(min(math.log(_LIST_CHANCE), agreed))

@@ -18,7 +18,7 @@ from core.errors import BadInput
 from core.finding import Finding
 from core.media.clip import Clip
 from core.media.probe import probe
-from core.media.read import frames, sound, whole_sound
+from core.media.read import frames, greys, sound, whole_sound
 from core.tables import Job
 from pipeline import rulings
 from pipeline.screening import Sighting, needed_detectors, sightings
@@ -26,8 +26,11 @@ from pipeline.tools import Tools
 from pipeline.verification import report_json
 from provenance.labels import NO_LABELS
 from provenance.manifest import Claim, Parent, medium, read
+from provenance.mark import Marked
+from provenance.mark import mark as mark_clip
 from provenance.mark_sound import mark_sound
 from provenance.marks import MarkReading, audio, video
+from provenance.perceive import LOOKS_PER_SECOND
 
 In = Annotated[Path, typer.Argument(help="The file to read; it is never changed.")]
 Out = Annotated[Path, typer.Argument(help="The file to write; it appears whole or not at all.")]
@@ -152,6 +155,7 @@ def mark(
         bool,
         typer.Option("--audio-only", help="The sound alone, as WAV, FLAC, MP3 or M4A; a picture is copied."),
     ] = False,
+    only_video: Annotated[bool, typer.Option("--video-only", help="Leave the sound unmarked.")] = False,
     as_json: Json = False,
 ) -> None:
     """Embed the watermarks and encode the file for delivery, without manifest or record."""
@@ -168,12 +172,30 @@ def mark(
                 as_json=as_json,
             )
             return
-        marked = tools.mark(clip, _new(file, out), int(payload, 16), NO_LABELS)
+        if only_video:
+            marked = _picture_marked(tools, clip, _new(file, out), int(payload, 16))
+        else:
+            marked = tools.mark(clip, _new(file, out), int(payload, 16), NO_LABELS)
     value = {"out": str(out), "video": marked.video, "audio": marked.audio, "notes": list(marked.notes)}
     answer(
         value,
         f"{out}: picture {marked.video}, sound {marked.audio} {' '.join(marked.notes)}",
         as_json=as_json,
+    )
+
+
+def _picture_marked(tools: Tools, clip: Clip, out: Path, payload: int) -> Marked:
+    if clip.video is None:
+        raise BadInput("The file has no picture to mark.")
+    settings = tools.settings
+    return mark_clip(
+        clip,
+        out,
+        payload,
+        tools.ring.marking(),
+        crf=settings.delivery_crf,
+        preset=settings.delivery_preset,
+        sound=False,
     )
 
 
@@ -189,7 +211,9 @@ def detect(
         clip = probe(local.existing(file))
         value: dict[str, Any] = {}
         if clip.video and not only_audio:
-            value["video"] = _timed(lambda: video.detect(frames(file), tools.ring.detecting()))
+            value["video"] = _timed(
+                lambda: video.detect(greys(file, per_second=LOOKS_PER_SECOND), tools.ring.detecting())
+            )
         if clip.audio and not only_video:
             rate = clip.audio.rate
             value["audio"] = _heard(

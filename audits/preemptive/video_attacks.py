@@ -7,19 +7,16 @@ and adds temporal, letterbox, caption and filmed-screen cells.
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
-import av
 import cv2
 import numpy as np
 
+from core.media import picture_codecs
 from core.media.clip import Grey, Picture
-from core.media.read import grey
 
 Bend = Callable[[Picture, np.random.Generator], Picture]
 Film = list[Picture]
@@ -58,50 +55,12 @@ def attacked(film: Film, fps: Fraction, cell: Cell, dice: np.random.Generator) -
             for n, rgb in enumerate(film)
         )
         return
-    for number, frame in enumerate(_through(film, fps, cell.codec, cell.crf)):
-        yield grey(frame, float(number / fps))
+    yield from picture_codecs.greys(picture_codecs.encoded(film, fps, cell.codec, cell.crf), fps)
 
 
 def coded(film: Sequence[Picture], fps: Fraction, codec: str, crf: int) -> Iterator[Picture]:
     """Encode frames and decode them again."""
-    for frame in _through(film, fps, codec, crf):
-        yield np.asarray(frame.to_ndarray(format="rgb24", src_colorspace="ITU709", dst_colorspace="ITU709"))
-
-
-def encoded(film: Sequence[Picture], fps: Fraction, codec: str, crf: int) -> bytes:
-    """Encode frames at a delivery's pace (x264 and x265 `medium`), one thread, as a file's bytes."""
-    height, width = film[0].shape[:2]
-    out = io.BytesIO()
-    with av.open(out, "w", format="webm" if "vpx" in codec else "mp4" if codec != "mjpeg" else "avi") as box:
-        stream: Any = box.add_stream(codec, rate=fps, options=_options(codec, crf))
-        stream.width, stream.height = width + width % 2, height + height % 2
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        stream.codec_context.thread_count = 1
-        for rgb in film:
-            padded = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-            frame = av.VideoFrame.from_ndarray(padded, format="rgb24")
-            frame = frame.reformat(format=stream.pix_fmt, dst_colorspace="ITU709")
-            for packet in stream.encode(frame):
-                box.mux(packet)
-        for packet in stream.encode(None):
-            box.mux(packet)
-    return out.getvalue()
-
-
-def _options(codec: str, crf: int) -> dict[str, str]:
-    quality = {"crf": str(crf)}
-    return {
-        "libx264": {"preset": "medium", **quality},
-        "libx265": {"preset": "medium", "x265-params": "log-level=none", **quality},
-        "libsvtav1": {"preset": "8", "svtav1-params": "fast-decode=0", **quality},
-        "libvpx-vp9": {"b:v": "0", "cpu-used": "4", "deadline": "good", **quality},
-        "mjpeg": {"q": str(crf), "qmin": str(crf), "qmax": str(crf)},
-    }[codec]
-
-
-def _through(film: Sequence[Picture], fps: Fraction, codec: str, crf: int) -> Iterator[Any]:
-    with av.open(io.BytesIO(encoded(film, fps, codec, crf)), "r") as box:
-        yield from box.decode(video=0)
+    return picture_codecs.pictures(picture_codecs.encoded(film, fps, codec, crf))
 
 
 def _resized(rgb: Picture, width: int, height: int) -> Picture:

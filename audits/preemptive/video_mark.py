@@ -20,7 +20,8 @@ import numpy as np
 
 from audits.preemptive import scenes, vmaf
 from audits.preemptive.result import Row, counted
-from audits.preemptive.video_attacks import Cell, Film, attacked, coded, encoded, grid
+from audits.preemptive.video_attacks import Cell, Film, attacked, coded, grid
+from core.media import picture_codecs
 from core.media.clip import Grey, Picture
 from core.media.probe import probe
 from core.media.read import frames
@@ -74,7 +75,7 @@ def _judge(
     marked = [mark(rgb) for rgb in film]
     tally.spent["embed"] += time.process_time() - start
     start = time.process_time()
-    encoded(film, fps, "libx264", 23)
+    picture_codecs.encoded(film, fps, "libx264", 23)
     tally.spent["encode"] += time.process_time() - start
     if whole and vmaf.installed():
         tally.quality.append(_quality(film, marked, fps))

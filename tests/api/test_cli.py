@@ -55,6 +55,10 @@ def test_marks_survive_a_file_that_is_marked_and_detected(run: Any, clip: Path, 
     assert {answer(found)[track]["payload"] for track in ("video", "audio")} == {"0123456789abcdef"}
     assert clip.read_bytes() == before
     assert run("detect", clip, "--video").exit_code == 1
+    assert run("mark", clip, out, "--payload", "0123456789abcdef", "--video-only").exit_code == 0
+    found = answer(run("detect", out, "--json"))
+    assert (found["video"]["found"], found["audio"]["found"]) == (True, False)
+    assert found["video"].keys() >= {"payload", "p_false", "segments", "geometry", "key_id", "elapsed_s"}
 
 
 def test_a_signed_file_is_ours_and_its_history_is_kept(run: Any, clip: Path, tmp_path: Path) -> None:

@@ -44,8 +44,11 @@ class Condition:
     run: Callable[[Bindings], Any]
 
     def holds(self, bindings: Bindings) -> bool:
-        """Evaluate; raise `EvaluationFailed` where CEL has an error value (it never raises by itself)."""
-        value = self.run(bindings)
+        """Evaluate; raise `EvaluationFailed` where CEL has an error value or gives up on very long lists."""
+        try:
+            value = self.run(bindings)
+        except RuntimeError as error:
+            raise EvaluationFailed(str(error)) from error
         if value.type() != cel.Type.BOOL:
             raise EvaluationFailed(str(value.value()))
         return bool(value.value())
@@ -59,8 +62,14 @@ class Several:
     count: int = 0
 
     def hold(self, activation: Any, count: int | None = None) -> list[bool] | None:
-        """Evaluate all, or answer None where any of them gave an error or there are not so many."""
-        value = self.run(activation)
+        """Evaluate all, or answer None where any of them gave an error or there are not so many.
+
+        CEL allows itself 10,000 steps through lists in one evaluation: a bundle may need more than a rule.
+        """
+        try:
+            value = self.run(activation)
+        except RuntimeError:
+            return None
         if value.type() == cel.Type.ERROR:
             return None
         found = value.plain_value()

@@ -93,7 +93,7 @@ def _killed(address: str, kills: int, dice: random.Random, *, early: bool = Fals
         bench.integrate()
         with _victims(url, Path(name), early=early) as victims:
             for number in range(kills):
-                _kill(victims, number * _APART, dice, tally)
+                _kill(victims, number * _APART, dice, tally, working=number == 0)
                 _look(bench, tally)
                 _recover(bench, tally, patient=not early)
         bench.store.close()
@@ -129,13 +129,20 @@ def _victims(url: str, folder: Path, *, early: bool) -> Iterator[subprocess.Pope
         victims.communicate()
 
 
-def _kill(victims: subprocess.Popen[str], start: int, dice: random.Random, tally: _Tally) -> None:
-    """Start a victim, let it work for a moment, kill it, and note what it had acknowledged."""
+def _kill(
+    victims: subprocess.Popen[str], start: int, dice: random.Random, tally: _Tally, *, working: bool
+) -> None:
+    """Start a victim, let it work for a moment, kill it, and note what it had acknowledged.
+
+    With `working` the moment begins with its first promise, so that a slow machine has something to lose.
+    """
     assert victims.stdin is not None
     assert victims.stdout is not None
     victims.stdin.write(f"{start}\n")
     victims.stdin.flush()
     victim = int(victims.stdout.readline().removeprefix("pid "))
+    if working:
+        tally.acknowledged.add(int(victims.stdout.readline().removeprefix("ack ")))
     time.sleep(dice.uniform(0, _LONGEST_SECONDS))
     os.kill(victim, signal.SIGKILL)
     while (line := victims.stdout.readline().strip()) != "dead":

@@ -87,7 +87,7 @@ def test_a_regulator_sees_the_scope_alone(read: World) -> None:
     for route in (*console.router.routes, *keys.router.routes, *grants_console.router.routes):
         assert isinstance(route, APIRoute)
         if "GET" in route.methods and route.path != "/console/login":
-            path = route.path.format(job_id=held.id, event_id=1, name="x", number=0)
+            path = re.sub(r"\{(\w+)[^}]*\}", lambda part: held.id if part[1] == "job_id" else "1", route.path)
             assert get(read, path, number="0", start="0", end="1").status_code == 403, path
 
 

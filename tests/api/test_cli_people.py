@@ -16,7 +16,7 @@ from core.media.write import Mezzanine
 from generation.engines.persona import Persona, portrait
 
 FACE = {"kind", "identity", "score", "threshold", "start", "end", "box", "frame", "quality"}
-WHOLE = {"findings", "unassessable", "tracks", "tier", "models", "decision"}
+WHOLE = {"findings", "unassessable", "tracks", "tier", "models", "decision", "turns", "notes"}
 
 
 @pytest.fixture(scope="module")

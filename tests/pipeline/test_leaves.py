@@ -36,6 +36,7 @@ def screened(matches: list[dict[str, Any]], status: str = "ok") -> dict[str, Any
         "detectors": detectors,
         "matches": matches,
         "unassessable": [],
+        "transcript": {"status": "none", "outcome": "allow", "reasons": []},
         "request": REQUEST,
         "media": media,
     }

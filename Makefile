@@ -30,7 +30,8 @@ up: models ## API, console and workers on the embedded default
 	$(RUN)greenlight up
 
 test: models ## The tests
-	$(RUN)python -m pytest -q
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN)python -m pytest -q -m "not services" -n 2 --dist loadfile
+	$(RUN)python -m pytest -q -m services
 
 lint: setup ## Format, lint and types
 	$(BIN)/ruff format --check .

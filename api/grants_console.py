@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from sqlmodel import Session, col, select
 
 from api.auth import Administering, GateTools, checked_form
+from api.changes import changed
 from api.console import page
 from api.schemas import IdInPath, Label
 from audits.filters import make_filter
 from audits.grants import MAX_DAYS, ROLES, approve, listed, propose, revoke
-from core.errors import BadInput, Conflict, NotFound
 from core.tables import AuditGrant, Reviewer
 from pipeline.tools import Tools
 
@@ -54,7 +53,7 @@ def post_proposal(
         told |= {"clock": tools.clock, "vault": tools.vault}
         return propose(session, person=person, scope=make_filter(fields), ends=ends, **told)
 
-    return _changed(request, tools, admin, change)
+    return changed(request, tools, admin, change, shown=_grants_page, path="/console/grants")
 
 
 @router.post("/{grant}/approve")
@@ -63,11 +62,13 @@ def post_approval(
 ) -> Response:
     """Let a grant stand."""
     checked_form(request, form_token)
-    return _changed(
+    return changed(
         request,
         tools,
         admin,
         lambda session: approve(session, grant, by=admin.name, clock=tools.clock, vault=tools.vault),
+        shown=_grants_page,
+        path="/console/grants",
     )
 
 
@@ -83,24 +84,14 @@ def post_revocation(
     """End a grant at once."""
     checked_form(request, form_token)
     told = {"by": admin.name, "reason": reason}
-    return _changed(
+    return changed(
         request,
         tools,
         admin,
         lambda session: revoke(session, grant, clock=tools.clock, vault=tools.vault, **told),
+        shown=_grants_page,
+        path="/console/grants",
     )
-
-
-def _changed(
-    request: Request, tools: Tools, admin: Reviewer, change: Callable[[Session], AuditGrant]
-) -> Response:
-    try:
-        with tools.store.session() as session:
-            change(session)
-            session.commit()
-    except (BadInput, Conflict, NotFound) as error:
-        return _grants_page(request, tools, admin, status=error.status, problem=error.message)
-    return RedirectResponse("/console/grants", 303)
 
 
 def _grants_page(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Path, Request, Response
-from fastapi.responses import HTMLResponse, RedirectResponse
-from sqlmodel import Session, col, func, select
+from fastapi.responses import HTMLResponse
+from sqlmodel import col, func, select
 
 from api.auth import Administering, GateTools, SignedIn, checked_form
+from api.changes import changed
 from api.console import page
 from core.clock import milliseconds
-from core.errors import BadInput, Conflict, NotFound
-from core.tables import GateKey, Job, Reviewer
+from core.tables import Job, Reviewer
 from pipeline.keys import approve, listed, propose_mark, revoke
 from pipeline.run import NEEDS_KEY
 from pipeline.tools import Tools
@@ -36,8 +35,13 @@ def post_proposal(
     """Make a watermark key and propose it."""
     checked_form(request, form_token)
     folder = tools.settings.data_dir / "keys"
-    return _changed(
-        request, tools, admin, lambda session: propose_mark(session, folder, by=admin.name, clock=tools.clock)
+    return changed(
+        request,
+        tools,
+        admin,
+        lambda session: propose_mark(session, folder, by=admin.name, clock=tools.clock),
+        shown=_keys_page,
+        path="/console/keys",
     )
 
 
@@ -51,8 +55,13 @@ def post_approval(
 ) -> Response:
     """Make a proposed key the active one."""
     checked_form(request, form_token)
-    return _changed(
-        request, tools, admin, lambda session: approve(session, key, by=admin.name, clock=tools.clock)
+    return changed(
+        request,
+        tools,
+        admin,
+        lambda session: approve(session, key, by=admin.name, clock=tools.clock),
+        shown=_keys_page,
+        path="/console/keys",
     )
 
 
@@ -67,26 +76,16 @@ def post_revocation(
 ) -> Response:
     """End a key at once."""
     checked_form(request, form_token)
-    return _changed(
+    return changed(
         request,
         tools,
         admin,
         lambda session: revoke(
             session, key, by=admin.name, reason=reason, clock=tools.clock, vault=tools.vault
         ),
+        shown=_keys_page,
+        path="/console/keys",
     )
-
-
-def _changed(
-    request: Request, tools: Tools, admin: Reviewer, change: Callable[[Session], GateKey]
-) -> Response:
-    try:
-        with tools.store.session() as session:
-            change(session)
-            session.commit()
-    except (BadInput, Conflict, NotFound) as error:
-        return _keys_page(request, tools, admin, status=error.status, problem=error.message)
-    return RedirectResponse("/console/keys", 303)
 
 
 def _keys_page(

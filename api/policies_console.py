@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Path, Request, Response
@@ -10,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlmodel import Session
 
 from api.auth import Administering, Deciding, GateTools, SignedIn, checked_form
+from api.changes import changed
 from api.console import page
 from api.schemas import IdInPath
 from core.clock import milliseconds
@@ -44,11 +44,13 @@ def post_policy(
     """Add a pack, an overlay or an election as a draft."""
     checked_form(request, form_token)
     content = text.replace("\r\n", "\n").encode(errors="replace")
-    return _changed(
+    return changed(
         request,
         tools,
         admin,
         lambda session: packs.add(session, tools.book, tools.pack, content, by=admin.name, clock=tools.clock),
+        shown=_policies_page,
+        path="/console/policies",
     )
 
 
@@ -71,7 +73,7 @@ def post_policy_change(
             return packs.withdraw(session, digest, by=admin.name, clock=tools.clock)
         return packs.activate(session, tools.book, tools.pack, digest, by=admin.name, clock=tools.clock)
 
-    return _changed(request, tools, admin, change)
+    return changed(request, tools, admin, change, shown=_policies_page, path="/console/policies")
 
 
 @router.post("/policies/rollback")
@@ -80,7 +82,7 @@ def post_rollback(
 ) -> Response:
     """Go back to the pack that was active before."""
     checked_form(request, form_token)
-    return _changed(
+    return changed(
         request,
         tools,
         admin,
@@ -93,6 +95,8 @@ def post_rollback(
             clock=tools.clock,
             vault=tools.vault,
         ),
+        shown=_policies_page,
+        path="/console/policies",
     )
 
 
@@ -136,18 +140,6 @@ def post_user_change(
     except (BadInput, Conflict, NotFound) as error:
         return _users_page(request, tools, reviewer, status=error.status, problem=error.message)
     return RedirectResponse("/console/users", 303)
-
-
-def _changed(
-    request: Request, tools: Tools, admin: Reviewer, change: Callable[[Session], PolicyFile | None]
-) -> Response:
-    try:
-        with tools.store.session() as session:
-            change(session)
-            session.commit()
-    except (BadInput, Conflict, NotFound) as error:
-        return _policies_page(request, tools, admin, status=error.status, problem=error.message)
-    return RedirectResponse("/console/policies", 303)
 
 
 def _policies_page(

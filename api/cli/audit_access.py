@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from sqlmodel import Session
 
-from api.auth import checked_admin, checked_reviewer
+from api.auth import checked_reviewer
 from api.cli import local
 from api.cli.show import Json, answer, told
 from api.readers import new_token
@@ -119,11 +119,7 @@ def _changed(
     change: Callable[[Session, Tools, str], AuditGrant], admin: str, password: str, *, as_json: bool
 ) -> None:
     with told():
-        tools = local.open_tools()
-        with tools.store.session() as session:
-            name = checked_admin(checked_reviewer(session, admin, password)).name
-            row = change(session, tools, name)
-            session.commit()
+        row = local.by_admin(change, admin, password)
     answer(_shown(row), f"{row.id}: {row.state}", as_json=as_json)
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import mimetypes
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from sqlmodel import Session
 
+from api.auth import checked_admin, checked_reviewer
 from api.cli.show import err
 from core.clock import milliseconds
 from core.errors import BadInput
@@ -24,6 +26,8 @@ from pipeline.receipt import explanation, receipt
 from pipeline.run import advance
 from pipeline.tools import Tools
 from pipeline.worker import holder_name
+
+_Row = TypeVar("_Row")
 
 LOCAL_PARTNER = "local"
 _RETRY_SECONDS = 0.5
@@ -39,6 +43,16 @@ def open_tools(settings: Settings | None = None) -> Tools:
             session.add(Partner(id=LOCAL_PARTNER, name="This machine", created_ms=now_ms))
             session.commit()
     return tools
+
+
+def by_admin(change: Callable[[Session, Tools, str], _Row], admin: str, password: str) -> _Row:
+    """Make a change in the name of an admin who gave their password; all of it or nothing."""
+    tools = open_tools()
+    with tools.store.session() as session:
+        name = checked_admin(checked_reviewer(session, admin, password)).name
+        row = change(session, tools, name)
+        session.commit()
+    return row
 
 
 def existing(path: Path) -> Path:

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 import typer
 from sqlmodel import Session
 
-from api.auth import checked_admin, checked_reviewer
 from api.cli import local
 from api.cli.show import Json, answer, told
 from core.clock import iso
@@ -136,14 +135,12 @@ def rollback(
 
 def _changed(change: Change, admin: str, password: str, *, as_json: bool) -> None:
     with told():
-        tools = local.open_tools()
-        with tools.store.session() as session:
-            name = checked_admin(checked_reviewer(session, admin, password)).name
-            row = change(session, tools, name)
-            session.commit()
+        row, own = local.by_admin(
+            lambda session, tools, name: (change(session, tools, name), tools.pack.sha256), admin, password
+        )
     if row is None:
         answer(
-            {"id": tools.pack.sha256, "state": "kept"},
+            {"id": own, "state": "kept"},
             "The installation's own pack decides.",
             as_json=as_json,
         )

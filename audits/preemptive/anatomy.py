@@ -28,11 +28,6 @@ def dissect(data: bytes) -> list[Part]:
     return [part for part in cut(data) if part.end > part.start]
 
 
-def manifest_parts(data: bytes) -> list[Part]:
-    """Give the parts of the manifest store alone, in order."""
-    return [part for part in dissect(data) if part.name.startswith("manifest")]
-
-
 def _boxes(data: bytes, at: int = 0, end: int | None = None, path: str = "") -> Iterator[Part]:
     end = len(data) if end is None else end
     while at < end:

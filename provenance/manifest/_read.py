@@ -15,6 +15,7 @@ from c2pa import C2paError, Context, Reader
 
 from core.errors import BadMedia
 from provenance.manifest._history import SIGNER_CODES, IngredientReading, actions, breaks, generator, inputs
+from provenance.manifest._lengths import overdrawn
 from provenance.manifest._settings import CLAIM_LIST, TSA_LIST, settings
 from provenance.manifest._shape import binding_payload
 from provenance.manifest._store import (
@@ -73,6 +74,8 @@ def read(path: Path, roots_pem: str, *, mime: str | None = None, tsa_roots_pem: 
     cannot be opened.
     """
     try:
+        if overdrawn(path):
+            return ManifestReading(state="malformed", failures=("assertion.cbor.invalid",))
         with (
             path.open("rb") as file,
             Context.from_dict(settings(roots_pem, tsa_roots_pem)) as context,

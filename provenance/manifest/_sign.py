@@ -16,6 +16,7 @@ from c2pa import Builder, C2paBuilderIntent, C2paError, C2paSigningAlg, Context,
 
 from core.errors import BadMedia, GreenlightError, KeyMissing, Unavailable
 from provenance.keys import SigningKeys
+from provenance.manifest._lengths import overdrawn
 from provenance.manifest._media import Medium, medium
 from provenance.manifest._read import read, unreadable
 from provenance.manifest._settings import settings, stamping
@@ -155,6 +156,8 @@ def _signed(work: _Work, claim: Claim, kind: Medium, authority: Authority | None
 
 
 def _add_parent(builder: Builder, parent: Parent) -> None:
+    if overdrawn(parent.path):
+        raise BadMedia("The input's own manifest cannot be kept: it states lengths that it does not have.")
     with parent.path.open("rb") as file:
         try:
             builder.add_ingredient(ingredient(), _mime(parent), file)

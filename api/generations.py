@@ -98,11 +98,13 @@ def post_soundtrack(
 
 @router.post("/precheck")
 def post_precheck(tools: GateTools, partner: CallingPartner, wanted: PrecheckIn) -> PrecheckOut:
-    """Decide on a prompt exactly as the pipeline would, without generating; only the audit event stays."""
+    """Decide on a request exactly as the pipeline would, without generating; only the audit event stays."""
     given: dict[str, Any] = {
         "project": wanted.project,
         "territory": wanted.territory,
         "identities": tuple(wanted.identities),
+        "references": tuple(wanted.references),
+        "source": wanted.source,
     }
     given["user"] = _alias(tools, partner, wanted.end_user)
     done = precheck(tools, partner, asked(wanted.prompt, wanted.modality, **given), wanted.modality)

@@ -67,18 +67,23 @@ class SoundtrackIn(Wanted):
 
 
 class PrecheckIn(_In):
-    """A prompt to be judged without generating anything."""
+    """A request to be judged without generating anything: its prompt, and whom its uploads show."""
 
     prompt: str
     modality: Literal["video", "audio", "soundtrack", "edit"] = "video"
     project: Label = ""
     territory: Territory = ""
     identities: list[Id] = Field(default_factory=list, max_length=16)
+    references: list[Id] = Field(default_factory=list, max_length=8)
+    source: Id | None = None
     end_user: EndUserId = ""
 
 
 class PrecheckedRule(BaseModel):
-    """A rule that fired; of the gravest only that it did. `span` counts characters of the prompt as it was sent."""
+    """A rule that fired; of the gravest only that it did. `span` counts characters of the prompt as it was sent.
+
+    `reference` names the upload that it fired on; none: the prompt.
+    """
 
     id: str
     outcome: Literal["allow", "hold", "refuse"]
@@ -90,6 +95,7 @@ class PrecheckedRule(BaseModel):
     advice: str | None = None
     score: float | None = None
     threshold: float | None = None
+    reference: str | None = None
 
 
 class PrecheckedEntity(BaseModel):

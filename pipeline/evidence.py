@@ -21,6 +21,7 @@ from core.media import sandbox
 from core.state import State
 from core.store import job as find_job
 from core.tables import Job, KeptReference, Ruling, Upload
+from pipeline.referenced import brought
 from pipeline.tools import Tools
 
 Form = Literal["frame", "face", "voice", "spectrogram"]
@@ -105,10 +106,10 @@ def _match(session: Session, job: Job, at: At) -> dict[str, Any]:
 
 
 def _source(session: Session, tools: Tools, job: Job, found: dict[str, Any]) -> Path:
-    """Find what the match was seen in: an uploaded reference of this request, or the clip that was made."""
+    """Find what the match was seen in: an upload that this request brings, or the clip that was made."""
     if "reference" in found:
         upload = session.get(Upload, found["reference"])
-        if upload is None or upload.id not in job.ask["references"]:
+        if upload is None or upload.id not in brought(job):
             raise NotFound("The reference is no longer here.")
         return tools.blobs.path("private", upload.blob).resolve()
     if job.mezzanine is None:

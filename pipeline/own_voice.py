@@ -1,7 +1,8 @@
 """Proof that a voice is one's own: somebody who enrols themself says a phrase that nobody could know before.
 
 A phrase is good for one recording and a quarter of an hour. The recording must be of the enrolled voice, by the voice
-detector's own comparison, and where a speech recogniser is configured it must hold the words. Where none is, the
+detector's own comparison with that person alone (one stranger in a thousand would pass), and where a speech recogniser
+is configured it must hold the words. Where none is, the
 answer says that the words were not checked: then an old recording of the same person would pass.
 """
 
@@ -15,16 +16,16 @@ from sqlmodel import Session, col
 
 from audits.erasure import drop_uploads, finish
 from core.clock import milliseconds, new_id
-from core.errors import Conflict, NotFound, Unavailable
+from core.errors import BadEnrolment, BadMedia, Conflict, NotFound, Unavailable
 from core.events import Event, Tag, record
-from core.finding import Screening
-from core.media.probe import probe
 from core.tables import Identity, Upload, VoiceProof
 from pipeline.enrolment import detector_of
 from pipeline.tools import Tools
+from safety.voice import Comparison
 
 MINUTES = 15
-_WORDS = 6
+_WORDS = 8
+"""So that saying them takes the three seconds of speech that a comparison needs."""
 _MOST_WRONG = 2
 _PARTS = 10_000
 _MARGIN_S = 60.0
@@ -69,24 +70,24 @@ def prove(tools: Tools, identity: str, proof_id: str, recording: Upload, *, acto
     """
     phrase = _taken(tools, identity, proof_id)
     try:
-        seen = _heard(tools, identity, recording)
-        result = judged(seen, identity, phrase)
+        result = judged(_compared(tools, identity, recording), phrase)
+    except (BadEnrolment, BadMedia) as error:
+        # A recording that is not fit to judge by has proved nothing, and its speaker is told why.
+        return _settled(tools, proof_id, recording, _unclear(error.message), actor)
     except Unavailable as error:
         _settled(tools, proof_id, recording, _unclear(error.message), actor)
         raise
     return _settled(tools, proof_id, recording, result, actor)
 
 
-def judged(seen: Screening, identity: str, phrase: str) -> dict[str, Any]:
+def judged(compared: Comparison, phrase: str) -> dict[str, Any]:
     """Say whether it was the enrolled voice, and the words where they could be read."""
-    mine = [finding for finding in seen.findings if finding.identity == identity]
-    best = max(mine, key=lambda finding: finding.score - finding.threshold, default=None)
-    words = "unchecked" if seen.transcript is None else _words(seen.transcript, phrase)
-    scored = {"score": best.score, "threshold": best.threshold} if best else {}
-    why = [] if best else ["It is not the enrolled voice.", *(thing.why for thing in seen.unassessable)]
+    words = "unchecked" if compared.transcript is None else _words(compared.transcript, phrase)
+    why = [] if compared.same else ["It is not the enrolled voice."]
     why += ["It is not the phrase."] if words == "unmatched" else []
-    passed = best is not None and words != "unmatched"
-    return {"passed": passed, "voice": best is not None, "words": words, "why": " ".join(why), **scored}
+    passed = compared.same and words != "unmatched"
+    scored = {"score": compared.score, "threshold": compared.threshold}
+    return {"passed": passed, "voice": compared.same, "words": words, "why": " ".join(why), **scored}
 
 
 def _words(said: str, phrase: str) -> str:
@@ -129,12 +130,12 @@ def _taken(tools: Tools, identity: str, proof_id: str) -> str:
     return phrase
 
 
-def _heard(tools: Tools, identity: str, recording: Upload) -> Screening:
-    clip = probe(tools.blobs.path("private", recording.blob))
+def _compared(tools: Tools, identity: str, recording: Upload) -> Comparison:
+    path = tools.blobs.path("private", recording.blob)
     try:
-        future = detector_of(tools, "voice").look(clip, only=identity)
+        future = detector_of(tools, "voice").compare(path, identity)
         return future.result(timeout=tools.settings.screen_seconds + _MARGIN_S)
-    except Unavailable:
+    except (Unavailable, BadEnrolment, BadMedia):
         raise
     except NotFound as error:
         raise Unavailable(error.message) from error

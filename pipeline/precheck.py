@@ -1,4 +1,7 @@
-"""What the pipeline would decide on a prompt, and the account of it: nothing is made and nothing stays but the event."""
+"""What the pipeline would decide on a request before anything is made, and the account of it.
+
+That is the prompt, and whom the pictures, voices and videos show that it brings. Nothing stays but the event.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ from core.events import Event, Tag, record
 from core.tables import Job
 from pipeline import leaves
 from pipeline.intake import Ask, draft
-from pipeline.steps import judge_prompt
+from pipeline.judging import Judged
+from pipeline.referenced import brought, gravest
+from pipeline.steps import judge_request
 from pipeline.tools import Tools
 
 Modality = Literal["video", "audio", "soundtrack", "edit"]
@@ -27,22 +32,31 @@ _BY_WORDS = {"refuse": 1.0, "hold": 0.95, "allow": 0.0}
 
 @dataclass(frozen=True, slots=True)
 class Prechecked:
-    """A request that was never stored, the decision on it, the caller's own text, and milliseconds of wall time."""
+    """A request that was never stored, the decision on it, the caller's own text, and milliseconds of wall time.
+
+    `decision` is the one on the prompt; `brought` are those on what the request brings, in its order.
+    """
 
     job: Job
     decision: Decision
     text: str
     elapsed_ms: float
+    brought: tuple[Decision, ...] = ()
+
+    @property
+    def gravest(self) -> Decision:
+        """The decision that counts."""
+        return gravest([Judged(one) for one in (self.decision, *self.brought)])[-1].decision
 
 
 def precheck(tools: Tools, partner: str, ask: Ask, modality: Modality) -> Prechecked:
-    """Decide on a prompt by the very code that admits requests; raise `BadPrompt` where it is none."""
+    """Decide on a request by the very code that admits requests; raise `BadPrompt` or `BadInput` where it is none."""
     start = time.perf_counter()
     with tools.store.reading() as session:
         job = draft(session, tools, partner, ask)
     job.kind = modality if modality in {"soundtrack", "edit"} else "generation"
-    decision = judge_prompt(job, tools).decision
-    return Prechecked(job, decision, ask.prompt, (time.perf_counter() - start) * 1000)
+    prompt, *brought = (one.decision for one in judge_request(job, tools))
+    return Prechecked(job, prompt, ask.prompt, (time.perf_counter() - start) * 1000, tuple(brought))
 
 
 def asked(prompt: str, modality: Modality, **given: Any) -> Ask:
@@ -51,8 +65,8 @@ def asked(prompt: str, modality: Modality, **given: Any) -> Ask:
 
 
 def note(session: Session, tools: Tools, done: Prechecked, *, actor: str) -> None:
-    """Record that a prompt was judged; its words are sealed."""
-    decision, job = done.decision, done.job
+    """Record that a request was judged; its words are sealed."""
+    decision, job = done.gravest, done.job
     event = Event(
         tag=Tag.POLICY_PRECHECK,
         actor=actor,
@@ -70,14 +84,21 @@ def account(done: Prechecked) -> dict[str, Any]:
     A category scores what the classifier gave it, or 1.0 and 0.95 where words or names alone refused or held. Of
     the gravest rules the caller learns that they fired, not on what.
     """
-    decision, grave = done.decision, done.decision.grave
+    decision, grave = done.decision, done.gravest.grave
     facts = {} if _unread(decision) else decision.facts
     places = _places(done.text, done.job.prompt)
     language = facts.get("language", {})
     return {
-        "decision": decision.outcome,
+        "decision": done.gravest.outcome,
         "categories": _categories(decision, facts),
-        "rules": [_rule(hit, places) for hit in decision.rules],
+        "rules": [
+            *(_rule(hit, places) for hit in decision.rules),
+            *(
+                _rule(hit, places) | {"reference": upload}
+                for upload, one in zip(brought(done.job), done.brought, strict=False)
+                for hit in one.rules
+            ),
+        ],
         "entities": [] if grave else [_entity(one, places) for one in facts.get("entities", ())],
         "language": {"code": language.get("code", "und"), "scored": language.get("scored", False)},
         "policy": {"name": decision.pack, "version": decision.version, "sha256": decision.pack_sha256},

@@ -1,8 +1,8 @@
-"""Whom uploaded pictures and voices show: they are screened like a clip, before anything is made of them.
+"""Whom uploaded pictures, voices and source videos show: they are screened like a clip, before anything is made of them.
 
-The pack decides on each reference by its own rules for what was generated, so that every pack guards what comes in
-as it guards what goes out. A source video is not looked at here: its picture and sound come out again, and are
-screened then.
+The pack decides on each by its own rules for what was generated, so that every pack guards what comes in as it guards
+what goes out. A source video is looked at here although its picture comes out again and is screened then: what an
+engine makes of somebody's likeness or voice need not resemble them any more.
 """
 
 from __future__ import annotations
@@ -29,13 +29,19 @@ Hear = Callable[[Sequence[Sighting]], dict[str, Any]]
 _GRAVITY = ("allow", "hold", "refuse")
 
 
+def brought(job: Job) -> list[str]:
+    """Name the uploads that a request brings: its references, then its source video."""
+    source = job.ask.get("source")
+    return [*job.ask["references"], *([source] if source else [])]
+
+
 def judge_references(job: Job, tools: Tools, folder: Path, hear: Hear) -> list[Judged]:
-    """Decide on each picture and voice that a request brings, in their order.
+    """Decide on each picture, voice and video that a request brings, in their order.
 
     `folder` is for scratch files; `hear` gives the fact `transcript` of what is said in a recording.
     """
     with tools.store.reading() as session:
-        uploads = [session.get_one(Upload, name) for name in job.ask["references"]]
+        uploads = [session.get_one(Upload, name) for name in brought(job)]
     return [_judged(job, tools, upload, folder, hear) for upload in uploads]
 
 
@@ -45,7 +51,7 @@ def gravest(every: list[Judged]) -> list[Judged]:
 
 
 def as_clip(upload: Upload, source: Path, folder: Path) -> Clip:
-    """Give an upload as a clip: a picture becomes one of a single frame, a voice is one already."""
+    """Give an upload as a clip: a picture becomes one of a single frame, voices and videos are clips already."""
     if upload.kind != "picture":
         return probe(source)
     return still(picture(source), folder / f"{upload.id}.mkv")

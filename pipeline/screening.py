@@ -7,7 +7,7 @@ import multiprocessing
 from collections.abc import Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -16,12 +16,13 @@ from typing import Any, Literal, Protocol
 
 from pebble import ProcessExpired, ProcessPool
 
-from core.errors import GreenlightError, ModelMissing, TimedOut, Unavailable
+from core.errors import GreenlightError, ModelMissing, NotFound, TimedOut, Unavailable
 from core.finding import Screening
 from core.media.clip import Clip
 from pipeline.consents import Kind
 from pipeline.shelf import Shelf
 from safety.gallery import Enrolment, Gallery
+from safety.voice import Comparison
 
 OPENING_SECONDS = 900.0
 Status = Literal["ok", "missing", "failed", "timed_out"]
@@ -51,8 +52,12 @@ class Detector(Protocol):
         """The models it looks with."""
         ...
 
-    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
-        """Start looking in a clip for everybody who is enrolled, or for one of them alone."""
+    def look(self, clip: Clip) -> Future[Screening]:
+        """Start looking in a clip for everybody who is enrolled."""
+        ...
+
+    def compare(self, recording: Path, identity: str) -> Future[Comparison]:
+        """Start comparing a recording with one enrolled person alone; only voices are compared so."""
         ...
 
     def enrol(self, references: Sequence[Path]) -> Enrolment:
@@ -74,13 +79,19 @@ class ChildDetector:
     shelf: Shelf | None = None
     """Where the children find everybody who is enrolled; None: nobody is."""
 
-    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
-        """Start looking in a clip for everybody who is enrolled, or for one of them alone."""
-        if only is None and self.shelf is not None:
+    def look(self, clip: Clip) -> Future[Screening]:
+        """Start looking in a clip for everybody who is enrolled."""
+        if self.shelf is not None:
             # A gallery of a million takes longer to open than a clip to screen; afterwards this costs nothing.
             self.pool.schedule(_opened, args=(self.shelf,), timeout=OPENING_SECONDS)
-        work = (self.target, self.models_dir, self.tier, clip, self.shelf, only)
+        work = (self.target, self.models_dir, self.tier, clip, self.shelf)
         future: Future[Screening] = self.pool.schedule(_look, args=work, timeout=self.seconds)
+        return future
+
+    def compare(self, recording: Path, identity: str) -> Future[Comparison]:
+        """Start comparing a recording with one enrolled person alone; only voices are compared so."""
+        work = (self.target, self.models_dir, self.tier, recording, self.shelf, identity)
+        future: Future[Comparison] = self.pool.schedule(_compare, args=work, timeout=self.seconds)
         return future
 
     def enrol(self, references: Sequence[Path]) -> Enrolment:
@@ -174,20 +185,26 @@ def _loaded(target: str, models_dir: Path, tier: str) -> Any:
 def _opened(shelf: Shelf) -> None:
     # What goes wrong here goes wrong again when it is needed, and is told then.
     with suppress(GreenlightError):
-        shelf.gallery()
+        shelf.follow()
+        with shelf.lent():
+            pass
 
 
-def _look(
-    target: str, models_dir: Path, tier: str, clip: Clip, shelf: Shelf | None, only: str | None
-) -> Screening:
-    screening: Screening = _loaded(target, models_dir, tier).screen(clip, _gallery(shelf, only))
+def _look(target: str, models_dir: Path, tier: str, clip: Clip, shelf: Shelf | None) -> Screening:
+    detector = _loaded(target, models_dir, tier)
+    with shelf.lent() if shelf else nullcontext(Gallery()) as gallery:
+        screening: Screening = detector.screen(clip, gallery)
     return screening
 
 
-def _gallery(shelf: Shelf | None, only: str | None) -> Gallery:
+def _compare(
+    target: str, models_dir: Path, tier: str, recording: Path, shelf: Shelf | None, identity: str
+) -> Comparison:
     if shelf is None:
-        return Gallery()
-    return shelf.gallery() if only is None else shelf.one(only)
+        raise NotFound("Nobody is enrolled.")
+    (template,) = shelf.one(identity)
+    comparison: Comparison = _loaded(target, models_dir, tier).compare(template, recording)
+    return comparison
 
 
 def _enrol(target: str, models_dir: Path, tier: str, references: list[Path]) -> Enrolment:

@@ -3,11 +3,16 @@
 The child process in which a detector runs reads and decrypts the templates itself; they are in its memory and
 nowhere else in the clear. Before each clip it compares the version in the database with its own, and reads those
 people again whom the versions in between name. Whatever cannot be read fails the whole gallery, with the reason.
+Between clips a thread of the child does the same every few seconds, so that whoever was erased is not kept in the
+memory of a process that waits for work.
 """
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +29,8 @@ from safety.gallery import Gallery, Segment, Stack
 
 _AT_ONCE = 5000
 _TRIES = 3
+FOLLOW_SECONDS = 5.0
+"""How long an erased template may stay in the memory of a process that waits for work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +43,16 @@ class Shelf:
     kind: str
     tier: str
 
-    def gallery(self) -> Gallery:
-        """Give everybody who is enrolled now; raises `Unavailable`."""
-        return _kept(self).fresh()
+    @contextmanager
+    def lent(self) -> Iterator[Gallery]:
+        """Lend everybody who is enrolled now, unchanged until it is given back; raises `Unavailable`."""
+        kept = _kept(self)
+        with kept.lock:
+            yield kept.fresh()
+
+    def follow(self) -> None:
+        """See to it that this process forgets the erased even while no clip comes."""
+        _follower(self)
 
     def one(self, identity: str) -> Gallery:
         """Give one person alone, without opening the others; raises `NotFound` and `Unavailable`."""
@@ -51,10 +65,26 @@ def _kept(shelf: Shelf) -> Kept:
     return Kept(Store(shelf.database), vault, shelf.kind, shelf.tier)
 
 
+@cache
+def _follower(shelf: Shelf) -> threading.Thread:
+    made = threading.Thread(target=_followed, args=(_kept(shelf),), daemon=True)
+    made.start()
+    return made
+
+
+def _followed(kept: Kept) -> None:
+    while True:
+        time.sleep(FOLLOW_SECONDS)
+        # What cannot be read now is told to the next clip, which asks again and is held.
+        with suppress(Exception):
+            kept.follow()
+
+
 class Kept:
-    """One gallery in memory, and which version of it that is."""
+    """One gallery in memory, and which version of it that is; whoever uses it holds its `lock`."""
 
     def __init__(self, store: Store, vault: Vault, kind: str, tier: str) -> None:
+        self.lock = threading.Lock()
         self._store, self._vault = store, vault
         self._kind, self._tier = kind, tier
         self._forget()
@@ -84,6 +114,14 @@ class Kept:
                 "enrol them again."
             )
         return self._gallery
+
+    def follow(self) -> None:
+        """Bring a gallery that was opened up to date, unless it is in use."""
+        if self._version >= 0 and self.lock.acquire(blocking=False):
+            try:
+                self.fresh()
+            finally:
+                self.lock.release()
 
     def one(self, identity: str) -> Gallery:
         """Give one person alone; raises `NotFound` when they are not enrolled for this kind and tier."""

@@ -66,16 +66,22 @@ Step = Callable[[Job, Tools, Tick], Done]
 def admit(job: Job, tools: Tools, tick: Tick) -> Done:
     """Check the prompt and the references against the policy, with the consents of everyone they concern."""
     tick(0.0)
-    all_judged = [judge_prompt(job, tools)]
-    if all_judged[0].decision.outcome != "refuse" and job.ask["references"]:
-        with scratch_folder(tools) as folder:
-            all_judged += referenced.judge_references(job, tools, folder, partial(_transcript, job, tools))
-        tick(0.9)
-    *others, last = referenced.gravest(all_judged)
+    *others, last = referenced.gravest(judge_request(job, tools))
+    tick(0.9)
     to = {"allow": State.ADMITTED, "hold": State.HELD, "refuse": State.REFUSED}[last.decision.outcome]
     done = _ruled(last, to, held_at="admit")
     events = tuple(event for other in others for event in _told(other)) + done.events
     return replace(done, others=tuple(other.decision for other in others), events=events)
+
+
+def judge_request(job: Job, tools: Tools) -> list[Judged]:
+    """Decide on a request's prompt and, unless that is refused already, on each upload that it brings."""
+    prompt = judge_prompt(job, tools)
+    if prompt.decision.outcome == "refuse" or not referenced.brought(job):
+        return [prompt]
+    with scratch_folder(tools) as folder:
+        hear = partial(_transcript, job, tools)
+        return [prompt, *referenced.judge_references(job, tools, folder, hear)]
 
 
 def judge_prompt(job: Job, tools: Tools, text: str | None = None) -> Judged:

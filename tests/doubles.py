@@ -111,7 +111,7 @@ class Eyes:
     findings: tuple[Finding, ...] = ()
     fails: Exception | None = None
 
-    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
+    def look(self, clip: Clip) -> Future[Screening]:
         if self.fails is not None:
             raise self.fails
         future: Future[Screening] = Future()

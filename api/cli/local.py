@@ -14,6 +14,7 @@ from sqlmodel import Session
 
 from api.auth import checked_admin, checked_reviewer
 from api.cli.show import err
+from audits.erasure import drop_uploads, finish
 from core.clock import milliseconds
 from core.errors import BadInput
 from core.settings import Settings
@@ -72,6 +73,14 @@ def take_in(tools: Tools, kind: UploadKind, files: Sequence[Path]) -> list[Uploa
         session.add_all(rows)
         session.commit()
     return rows
+
+
+def give_up(tools: Tools, rows: Sequence[Upload]) -> None:
+    """Delete uploads that were only to be judged."""
+    with tools.store.session() as session:
+        drop_uploads(session, [row.id for row in rows])
+        session.commit()
+    finish(tools)
 
 
 def ask(tools: Tools, wanted: Ask) -> Job:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,7 +14,7 @@ from api.cli import local
 from api.cli.show import Exit, Json, answer, decision_lines, told
 from core.errors import BadInput
 from core.state import State
-from core.tables import Job
+from core.tables import Job, Upload
 from pipeline.audits import schedule
 from pipeline.intake import Ask
 from pipeline.supervise import AUDITOR, SEQUENCER, supervised
@@ -26,6 +27,10 @@ Engine = Annotated[str, typer.Option(help="Engine to use; empty means the config
 Seed = Annotated[int | None, typer.Option(help="Seed; the same seed makes the same clip.")]
 Territory = Annotated[str, typer.Option(help="Where it will be shown, such as EU, DE, CN or US-NY.")]
 Purposes = Annotated[Purpose, typer.Option(help="What for; New York asks.")]
+Pictures = Annotated[
+    list[Path] | None, typer.Option("--reference", help="Reference picture (PNG, JPEG, WebP).")
+]
+Recordings = Annotated[list[Path] | None, typer.Option("--voice", help="Reference recording.")]
 People = Annotated[
     list[str] | None, typer.Option("--identity", help="Id of a protected person the prompt names.")
 ]
@@ -84,16 +89,14 @@ def generate(
     purpose: Purposes = "",
     as_draft: Annotated[bool, typer.Option("--draft", help="Leave out the labels that may wait.")] = False,
     identity: People = None,
-    reference: Annotated[list[Path] | None, typer.Option(help="Reference picture (PNG, JPEG, WebP).")] = None,
-    voice: Annotated[list[Path] | None, typer.Option(help="Reference recording.")] = None,
+    reference: Pictures = None,
+    voice: Recordings = None,
     as_json: Json = False,
 ) -> None:
     """Make a clip; exit 1 when it is refused or held."""
     with told():
         tools = local.open_tools()
-        uploads = local.take_in(tools, "picture", reference or []) + local.take_in(
-            tools, "voice", voice or []
-        )
+        uploads = _taken(tools, reference, voice)
         wanted = Ask(
             prompt=prompt,
             seconds=seconds,
@@ -140,6 +143,10 @@ def soundtrack(
         _made(tools, local.ask(tools, wanted), out, as_json=as_json)
 
 
+def _taken(tools: Tools, pictures: Sequence[Path] | None, voices: Sequence[Path] | None) -> list[Upload]:
+    return local.take_in(tools, "picture", pictures or []) + local.take_in(tools, "voice", voices or [])
+
+
 def measures_of(about: dict[str, Any]) -> dict[str, Any]:
     """Take length and size of the output from the source video."""
     return {"seconds": about["seconds"], "width": about["width"], "height": about["height"]}
@@ -150,20 +157,26 @@ def precheck(
     jsonl: Annotated[
         tuple[Path, Path] | None, typer.Option(help="Judge lines {id, prompt, modality}: IN OUT.")
     ] = None,
+    reference: Pictures = None,
+    voice: Recordings = None,
     as_json: Json = False,
 ) -> None:
-    """Decide on a prompt exactly as the pipeline would, without generating; exit 1 unless allowed."""
+    """Decide on a prompt and references exactly as the pipeline would, without generating; exit 1 unless allowed."""
     from api.cli.precheck import judge_lines, judge_one
 
     with told():
-        if (prompt is None) == (jsonl is None):
-            raise BadInput("Give a prompt, or --jsonl IN OUT.")
+        if (prompt is None) == (jsonl is None) or (jsonl is not None and (reference or voice)):
+            raise BadInput("Give a prompt, with references or without, or --jsonl IN OUT.")
         tools = local.open_tools()
         if jsonl is not None:
             count = judge_lines(tools, local.LOCAL_PARTNER, *jsonl)
             answer({"lines": count, "file": str(jsonl[1])}, f"{count} lines → {jsonl[1]}", as_json=as_json)
             return
-        decision = judge_one(tools, local.LOCAL_PARTNER, str(prompt))
+        uploads = _taken(tools, reference, voice)
+        try:
+            decision = judge_one(tools, local.LOCAL_PARTNER, str(prompt), tuple(row.id for row in uploads))
+        finally:
+            local.give_up(tools, uploads)
     answer(decision, decision_lines(decision), as_json=as_json)
     raise typer.Exit(Exit.GOOD if decision["decision"] == "allow" else Exit.REFUSED)
 

@@ -43,9 +43,9 @@ def judge_lines(tools: Tools, partner: str, source: Path, target: Path) -> int:
     return count
 
 
-def judge_one(tools: Tools, partner: str, prompt: str) -> dict[str, Any]:
-    """Judge one prompt for a video, and leave the event of it."""
-    done = precheck(tools, partner, asked(prompt, "video"), "video")
+def judge_one(tools: Tools, partner: str, prompt: str, references: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Judge one prompt for a video, with the uploads that it brings, and leave the event of it."""
+    done = precheck(tools, partner, asked(prompt, "video", references=references), "video")
     _noted(tools, [done])
     return account(done)
 

@@ -46,12 +46,16 @@ Part = TypeVar("Part", Finding, Unassessable)
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Whether a recording is of an enrolled voice: `same` is `score` >= `threshold`, both heights."""
+    """Whether a recording is of an enrolled voice: `same` is `score` >= `threshold`, both heights.
+
+    `transcript` is what is said, None where no speech recogniser is configured.
+    """
 
     same: bool
     score: float
     threshold: float
     probability: float
+    transcript: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,8 @@ class Voice:
         threshold = self._calibration.threshold(1, len(heard.vectors), PROOF_FALSE_ALARMS)
         if not np.isfinite(score):
             raise BadEnrolment("The recording cannot be compared.")
-        return Comparison(score >= threshold, score, threshold, self._calibration.probability(score))
+        said = None if self._transcriber is None else self._transcriber(wave, heard.turns)
+        return Comparison(score >= threshold, score, threshold, self._calibration.probability(score), said)
 
     def screen(self, clip: Clip, gallery: Sequence[Template]) -> Screening:
         """Look for the enrolled voices in every channel of a clip; raise `BadMedia` if that cannot be done."""

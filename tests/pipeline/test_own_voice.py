@@ -12,11 +12,11 @@ import pytest
 from sqlmodel import select
 
 from audits.erasure import erase_person
-from core.errors import Conflict, NotFound, TimedOut, Unavailable
-from core.finding import Screening, Unassessable
+from core.errors import BadEnrolment, BadMedia, Conflict, NotFound, TimedOut, Unavailable
 from core.tables import AuditEvent, Upload, VoiceProof
 from pipeline import own_voice, people
 from pipeline.tools import Tools
+from safety.voice import Comparison
 from tests.conftest import ManualClock
 from tests.doubles import Eyes, add_partner, make_tools, reference_file, sighting_of
 
@@ -28,12 +28,14 @@ class Ears(Eyes):
     words: str | None = None
     asked: str | None = None
 
-    def look(self, clip: Any, only: str | None = None) -> Future[Screening]:
-        self.asked = only
-        seen = super().look(clip, only).result()
-        heard = replace(seen, transcript=self.words)
-        future: Future[Screening] = Future()
-        future.set_result(heard)
+    def compare(self, recording: Path, identity: str) -> Future[Comparison]:
+        self.asked = identity
+        if self.fails is not None:
+            raise self.fails
+        assert recording.is_file()
+        same = identity in {finding.identity for finding in self.findings}
+        future: Future[Comparison] = Future()
+        future.set_result(Comparison(same, 4.0 if same else 1.0, 3.0, 0.9 if same else 0.1, self.words))
         return future
 
 
@@ -159,13 +161,26 @@ def test_what_cannot_be_compared_has_not_passed(tools: Tools, error: Exception) 
     iris = person(tools)
     proof = issued(tools, iris)
     with pytest.raises(Unavailable):
-        proved(replace(tools, detectors=(Eyes("voice", fails=error),)), iris, proof.id)
+        proved(replace(tools, detectors=(Ears("voice", fails=error),)), iris, proof.id)
     assert stored(tools, proof.id).passed is False
     with pytest.raises(Conflict):
         own_voice.prove(hearing(tools, iris), iris, proof.id, recording(tools, "again"), actor="operator")
 
 
-def test_why_a_recording_could_not_be_judged_is_told() -> None:
-    doubt = Unassessable(kind="voice", why="Too little speech.", start=0, end=1)
-    seen = Screening(detector="voice", tier="embedded", models=(), unassessable=(doubt,))
-    assert "Too little speech." in own_voice.judged(seen, "iris", "a b c d e f")["why"]
+@pytest.mark.parametrize("error", [BadEnrolment("It has 1.0 s of speech."), BadMedia("No sound.")])
+def test_a_recording_that_is_not_fit_to_judge_by_does_not_pass_and_says_why(
+    tools: Tools, error: Exception
+) -> None:
+    iris = person(tools)
+    done = proved(replace(tools, detectors=(Ears("voice", fails=error),)), iris, issued(tools, iris).id)
+    assert (done.passed, done.result["why"]) == (False, str(error))
+    with tools.store.reading() as session:
+        assert session.exec(select(Upload)).all() == []
+
+
+def test_a_voice_that_screening_would_find_is_not_enough(tools: Tools) -> None:
+    """One stranger in a hundred is found in a clip; of a proof only one in a thousand may pass."""
+    same = Comparison(True, 3.5, 3.4, 0.8)
+    near = Comparison(False, 3.0, 3.4, 0.5)
+    assert own_voice.judged(same, "a b c d e f g h")["passed"] is True
+    assert own_voice.judged(near, "a b c d e f g h")["why"] == "It is not the enrolled voice."

@@ -17,12 +17,14 @@ from core.events import Tag
 from core.finding import Screening
 from core.media.clip import Clip
 from core.media.read import frames
+from core.shot import Shot
 from core.state import State
 from core.tables import AuditEvent, ConsentUse, Job, Ruling, Upload
 from pipeline import people, run
 from pipeline.consents import Grant, grant
 from pipeline.intake import Ask, submit
 from pipeline.judging import Judged
+from pipeline.precheck import account, note, precheck
 from pipeline.referenced import gravest, still
 from pipeline.review import decide
 from pipeline.tools import Tools
@@ -36,9 +38,9 @@ class Noting(Eyes):
 
     shown: list[Clip] = field(default_factory=list)
 
-    def look(self, clip: Clip, only: str | None = None) -> Future[Screening]:
+    def look(self, clip: Clip) -> Future[Screening]:
         self.shown.append(clip)
-        return super().look(clip, only)
+        return super().look(clip)
 
 
 @pytest.fixture
@@ -58,7 +60,12 @@ def person(tools: Tools) -> str:
 def upload(tools: Tools, kind: str = "picture") -> str:
     name = f"upload_{kind}"
     file = tools.settings.data_dir / f"{name}.{'png' if kind == 'picture' else 'mkv'}"
-    reference_file(kind, file)
+    if kind == "video":
+        tools.engine("tiny").render(
+            Shot(prompt="", seconds=1, width=64, height=64, fps=4), file, lambda _: None
+        )
+    else:
+        reference_file(kind, file)
     blob = tools.blobs.put("private", f"uploads/{file.name}", file)
     with tools.store.session() as session:
         session.add(
@@ -156,6 +163,43 @@ def test_every_reference_is_looked_at_by_its_own_detector(tools: Tools) -> None:
     assert [clip.video is not None for clip in face.shown] == [True]  # type: ignore[attr-defined]
     assert [clip.audio is not None for clip in voice.shown] == [True]  # type: ignore[attr-defined]
     assert not list((tools.settings.data_dir / "scratch").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["likeness", "voice"])
+def test_a_source_video_is_screened_before_sound_is_made_for_it(tools: Tools, kind: str) -> None:
+    iris, source = person(tools), upload(tools, "video")
+    ask = Ask(prompt="Soft rain", seed=1, source=source)
+
+    def admitted(gate: Tools) -> Job:
+        with tools.store.session() as session:
+            job, _ = submit(session, gate, "acme", ask)
+            session.commit()
+        run.advance(gate, "w", job.id)
+        return job_of(tools, job.id)
+
+    held = admitted(seeing(tools, kind, iris))
+    assert (held.state, held.held_at) == (State.HELD, "admit")
+    assert rulings_of(tools, held.id)[-1].facts["matches"][0]["reference"] == source
+    assert admitted(tools).state == State.ADMITTED, "the control"
+
+
+@pytest.mark.parametrize("kind", ["likeness", "voice"])
+def test_a_precheck_looks_at_what_a_request_brings_as_admission_does(tools: Tools, kind: str) -> None:
+    iris, reference = person(tools), upload(tools, "picture" if kind == "likeness" else "voice")
+    ask = Ask(prompt="Waves at dawn", seed=1, references=(reference,))
+    gate = seeing(tools, kind, iris)
+    done = precheck(gate, "acme", ask, "video")
+    told = account(done)
+    job = asked(gate, reference)
+    assert told["decision"] == "hold"
+    assert [rule["reference"] for rule in told["rules"] if rule["outcome"] == "hold"] == [reference]
+    assert [done.decision, *done.brought] == rulings_of(tools, job)
+    assert account(precheck(tools, "acme", ask, "video"))["decision"] == "allow", "the control"
+    with tools.store.session() as session:
+        note(session, gate, done, actor="operator")
+        session.commit()
+        leaf = session.exec(select(AuditEvent).where(AuditEvent.tag == "policy:precheck")).one().leaf
+    assert b"hold" in leaf
 
 
 def test_a_picture_is_shown_as_a_clip_of_one_lossless_frame(tmp_path: Path) -> None:

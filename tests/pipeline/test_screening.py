@@ -14,17 +14,20 @@ import pytest
 from pebble import ProcessPool
 from sqlmodel import select
 
+from audits.erasure import erase_person, finish
 from core.errors import KeyMissing, ModelMissing, NotFound, TimedOut
 from core.finding import Screening
 from core.media.clip import Clip
 from core.state import State
 from core.tables import Job
 from pipeline import people
+from pipeline import shelf as shelves
 from pipeline.intake import Ask, submit
 from pipeline.run import advance
 from pipeline.screening import ChildDetector, child_pool
 from pipeline.shelf import Shelf
-from safety.gallery import Enrolment
+from pipeline.tools import Tools
+from safety.gallery import Enrolment, Template
 from tests.conftest import ManualClock
 from tests.doubles import Eyes, add_partner, make_tools
 
@@ -69,11 +72,23 @@ class Naming(Blank):
         names = sorted(template.identity for template in gallery)
         return Screening(detector="likeness", tier="embedded", models=(), notes=(str(id(gallery)), *names))
 
+    def compare(self, template: Template, recording: Path) -> str:
+        return template.identity
+
 
 class Missing(Blank):
     @classmethod
     def load(cls, models_dir: Path, tier: str) -> Blank:
         raise ModelMissing("yunet is missing at var/models")
+
+
+def _hurried() -> None:
+    shelves.FOLLOW_SECONDS = 0.1
+
+
+def _in_memory(shelf: Shelf) -> list[str]:
+    """Say whom a child process has in its memory, without asking it to look."""
+    return sorted(template.identity for template in shelves._kept(shelf)._gallery)
 
 
 @pytest.fixture(scope="module")
@@ -148,35 +163,62 @@ def test_an_enrolment_that_hangs_is_ended(tmp_path: Path, pool: ProcessPool) -> 
         detector.enrol([tmp_path / "x.png"])
 
 
+def with_shelf(tools: Tools, folder: Path, pool: ProcessPool) -> ChildDetector:
+    key_file = folder / "vault"
+    key_file.write_bytes(b"k" * 32)
+    settings = tools.settings
+    shelf = Shelf(settings.database, settings.keys_database, key_file, "likeness", "embedded")
+    return ChildDetector("likeness", "embedded", f"{__name__}:Naming", folder, pool, 60, shelf)
+
+
+def enrolled(tools: Tools, name: str) -> str:
+    made = Enrolment(np.ones((1, 4), np.float32), (), ())
+    with tools.store.session() as session:
+        who = people.add_identity(session, name, [], tools.clock).id
+        people.enrol(
+            session, tools.vault, who, "likeness", "embedded", made, actor="system", clock=tools.clock
+        )
+        session.commit()
+    return who
+
+
 def test_the_child_reads_the_gallery_itself_and_keeps_it(
     tmp_path: Path, clock: ManualClock, pool: ProcessPool
 ) -> None:
     tools = make_tools(tmp_path, clock)
-    key_file = tmp_path / "vault"
-    key_file.write_bytes(b"k" * 32)
-    settings = tools.settings
-    shelf = Shelf(settings.database, settings.keys_database, key_file, "likeness", "embedded")
-    target = f"{__name__}:Naming"
-    detector = ChildDetector("likeness", "embedded", target, tmp_path, pool, 60, shelf)
-
-    def enrolled(name: str) -> str:
-        made = Enrolment(np.ones((1, 4), np.float32), (), ())
-        with tools.store.session() as session:
-            who = people.add_identity(session, name, [], clock).id
-            people.enrol(session, tools.vault, who, "likeness", "embedded", made, actor="system", clock=clock)
-            session.commit()
-        return who
-
-    ada = enrolled("Ada Frost")
+    detector = with_shelf(tools, tmp_path, pool)
+    ada = enrolled(tools, "Ada Frost")
     first, again = (detector.look(CLIP).result().notes for _ in range(2))
     assert first == again == (first[0], ada)
-    bo = enrolled("Bo Lind")
+    bo = enrolled(tools, "Bo Lind")
     assert set(detector.look(CLIP).result().notes[1:]) == {ada, bo}
-    assert detector.look(CLIP, only=bo).result().notes[1:] == (bo,)
+    assert detector.compare(tmp_path / "x.wav", bo).result() == bo
     with pytest.raises(NotFound, match="No likeness"):
-        detector.look(CLIP, only="person_none").result()
+        detector.compare(tmp_path / "x.wav", "person_none").result()
     # The control: a shelf whose key is another one gives nobody, and an error.
-    key_file.with_name("other").write_bytes(b"x" * 32)
-    wrong = replace(detector, shelf=replace(shelf, key_file=key_file.with_name("other")))
+    (tmp_path / "other").write_bytes(b"x" * 32)
+    assert detector.shelf is not None
+    wrong = replace(detector, shelf=replace(detector.shelf, key_file=tmp_path / "other"))
     with pytest.raises(KeyMissing):
         wrong.look(CLIP).result()
+
+
+def test_a_child_that_waits_for_work_forgets_the_erased(
+    tmp_path: Path, clock: ManualClock, pool: ProcessPool
+) -> None:
+    tools = make_tools(tmp_path, clock)
+    detector = with_shelf(tools, tmp_path, pool)
+    assert detector.shelf is not None
+    pool.schedule(_hurried).result()
+    ada, bo = enrolled(tools, "Ada Frost"), enrolled(tools, "Bo Lind")
+    assert set(detector.look(CLIP).result().notes[1:]) == {ada, bo}
+    assert set(pool.schedule(_in_memory, args=(detector.shelf,)).result()) == {ada, bo}, "the control"
+    with tools.store.session() as session:
+        erase_person(session, ada, actor="operator", clock=clock)
+        session.commit()
+    finish(tools)
+    for _ in range(100):
+        if pool.schedule(_in_memory, args=(detector.shelf,)).result() == [bo]:
+            break
+        time.sleep(0.1)
+    assert pool.schedule(_in_memory, args=(detector.shelf,)).result() == [bo]

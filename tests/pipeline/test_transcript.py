@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,6 @@ from core.state import State
 from core.tables import Job, Ruling
 from pipeline.intake import Ask, submit
 from pipeline.run import advance
-from safety.gallery import Template
 from tests.doubles import Eyes, add_partner, make_tools, reading
 
 HATE = [{"category": "hate", "term": "x", "span": [0, 1], "view": "text", "intent": "promote"}]
@@ -30,9 +28,9 @@ class Ears(Eyes):
 
     said: str | None = None
 
-    def look(self, clip: Clip, people: Sequence[Template] | None = None) -> Future[Screening]:
+    def look(self, clip: Clip) -> Future[Screening]:
         future: Future[Screening] = Future()
-        future.set_result(replace(super().look(clip, people).result(), transcript=self.said))
+        future.set_result(replace(super().look(clip).result(), transcript=self.said))
         return future
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from core.clock import Clock, milliseconds
-from core.errors import BadInput, Conflict, KeyMissing, NotFound
+from core.errors import BadInput, Conflict, KeyMissing, NotFound, Unavailable
 from core.events import Event, Tag, record
 from core.tables import GateKey
 from core.vault import Vault
@@ -116,6 +116,8 @@ def revoke(
     wait until another is approved. A later look may find an earlier moment, never a later one.
     """
     row = found(session, name)
+    # only now does the clock count: whoever holds the key counts on it until their transaction ends
+    session.refresh(row, with_for_update=True)
     now_ms = milliseconds(clock.now())
     since_ms = now_ms if since_ms is None else since_ms
     if len(reason.strip()) < MIN_REASON:
@@ -131,6 +133,16 @@ def revoke(
     event = _event(Tag.KEY_REVOKED, row, by, since=since_ms)
     record(session, replace(event, private={"reason": reason.strip()}), clock, vault)
     return row
+
+
+def hold(session: Session, signer: str) -> None:
+    """Keep a claim signer from being revoked until this transaction ends; raises `Unavailable` when it was.
+
+    `signer` is the SHA-256 of its certificate. A signer that was never ours to revoke is left alone.
+    """
+    row = session.get(GateKey, signer, with_for_update={"read": True}, populate_existing=True)
+    if row is not None and row.revoked_ms is not None:
+        raise Unavailable("The key that signed this clip was revoked before the clip was recorded.")
 
 
 def watch(session: Session, clock: Clock, *, days: int) -> list[GateKey]:

@@ -24,7 +24,7 @@ from core.shot import Tick
 from core.state import CANCELLABLE, State
 from core.store import claim, move, postpone, renew
 from core.tables import Job, Ruling
-from pipeline import consents, credentials, leaves, rulings, stamping, strikes
+from pipeline import consents, credentials, keys, leaves, rulings, stamping, strikes
 from pipeline.restrictions import terms_of
 from pipeline.steps import STEPS, Done
 from pipeline.tools import Tools
@@ -112,6 +112,9 @@ def _commit(tools: Tools, job: Job, done: Done, holder: str) -> None:
     """Write everything a step came to in one transaction, guarded by the fence."""
     now_ms = milliseconds(tools.clock.now())
     with tools.store.session() as session:
+        if done.to is State.RECORDED and "signer" in job.got:
+            # Before the event takes its time: what is recorded was signed with a key that still counted then.
+            keys.hold(session, job.got["signer"])
         values = {"problem": None} | done.values | {"got": job.got | done.got, "progress": 0.0}
         if done.ruling is not None:
             for decision in (*done.others, done.ruling):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -16,13 +17,13 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, col, select
 
 from core.clock import milliseconds
-from core.errors import BadInput, Conflict, GreenlightError, NotFound
+from core.errors import BadInput, Conflict, GreenlightError, NotFound, Unavailable
 from core.events import opened, pseudonym
 from core.store import Store, open_store
 from core.tables import AuditEvent, GateKey
 from core.vault import Vault
 from pipeline.keyring import first_keys
-from pipeline.keys import approve, found, listed, propose_mark, propose_signer, revoke, watch
+from pipeline.keys import approve, found, hold, listed, propose_mark, propose_signer, revoke, watch
 from provenance.keys import Credential, PemKey
 from tests.conftest import ManualClock
 from tests.pipeline.test_keyring import House
@@ -166,6 +167,38 @@ def test_one_admin_is_enough_to_stop_and_a_later_look_may_find_an_earlier_moment
         stopped(None)
     with house.store.session() as session, pytest.raises(BadInput, match="reason"):
         revoke(session, row.id, by="ann", reason=" ", clock=house.clock, vault=house.vault)
+
+
+def test_a_signer_that_is_held_is_revoked_only_afterwards(house: House) -> None:
+    house.start()
+    row = proposed(house)
+    changed(house, lambda session: approve(session, row.id, by="bob", clock=house.clock))
+    asked, revoked = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        asked.set()
+        changed(
+            house,
+            lambda session: revoke(
+                session, row.id, by="ann", reason="it leaked", clock=house.clock, vault=house.vault
+            ),
+        )
+        revoked.set()
+
+    with house.store.session() as session:
+        hold(session, row.id)
+        thread = threading.Thread(target=stop)
+        thread.start()
+        assert asked.wait(10)
+        assert not revoked.wait(0.3), "it waits for whoever records"
+        house.clock.advance(5)
+        recorded_ms = milliseconds(house.clock.now())
+        session.commit()
+    thread.join(30)
+    with house.store.session() as session:
+        assert int(found(session, row.id).revoked_ms or 0) >= recorded_ms
+        with pytest.raises(Unavailable, match="was revoked"):
+            hold(session, row.id)
 
 
 def test_every_change_is_in_the_log_and_the_reason_is_not(house: House) -> None:

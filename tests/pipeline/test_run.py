@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from pipeline.intake import Ask, submit
 from pipeline.keyring import first_keys
 from pipeline.receipt import explanation
 from pipeline.run import advance
+from pipeline.steps import STEPS, Done, record
 from pipeline.tools import Tools
 from provenance.manifest import SignedManifest
 from tests.conftest import ManualClock
@@ -165,8 +167,24 @@ def test_any_other_trouble_with_signing_is_given_up(tmp_path: Path, clock: Manua
     assert worked(tools, asked(tools), clock, 20).state == State.FAILED
 
 
+def overtaken(
+    tools: Tools, job: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, event: Callable[[], None]
+) -> Job:
+    """Let something happen between the work of the step that records and its commit."""
+
+    def step(*arguments: Any) -> Done:
+        done = record(*arguments)
+        event()
+        return done
+
+    with monkeypatch.context() as patch:
+        patch.setitem(STEPS, State.SIGNED, step)
+        return worked(tools, job, clock, 1)
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["before the step", "while it works"])
 def test_what_a_revoked_key_signed_is_signed_again_before_it_is_recorded(
-    tmp_path: Path, clock: ManualClock
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, late: bool
 ) -> None:
     def signed(source: Path, target: Path, claim: Any) -> SignedManifest:
         return replace(sign(source, target, claim), signer=key)
@@ -177,9 +195,18 @@ def test_what_a_revoked_key_signed_is_signed_again_before_it_is_recorded(
         key = first = session.exec(select(GateKey.id).where(GateKey.kind == "claim")).one()
     job = worked(tools, asked(tools), clock, 5)
     assert (job.state, job.got["signer"]) == (State.SIGNED, key)
-    with tools.store.session() as session:
-        keys.revoke(session, key, by="ann", reason="it leaked", clock=clock, vault=tools.vault)
-        session.commit()
+
+    def revoke(*_: object) -> None:
+        with tools.store.session() as session:
+            keys.revoke(session, first, by="ann", reason="it leaked", clock=clock, vault=tools.vault)
+            session.commit()
+
+    if late:
+        job = overtaken(tools, job.id, clock, monkeypatch, revoke)
+        assert (job.state, job.signed is None) == (State.SIGNED, False), "nothing was recorded"
+        assert "was revoked before" in str(job.problem)
+    else:
+        revoke()
     job = worked(tools, job.id, clock, 1)
     assert (job.state, job.signed, job.manifest_label) == (State.MARKED, None, None)
     key = "another"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
 
 from core.errors import BadMedia
-from core.media.clip import AudioTrack, Grey
+from core.media.clip import AudioTrack, Grey, Sound
 from core.media.probe import MediaLimits, demuxer, probe
 from core.media.read import greys, sound
 from core.media.still import is_still, still
@@ -62,7 +63,7 @@ def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits, beside: Exec
     listening = beside.submit(_listen, path, clip.audio, keys) if clip.audio else None
     decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
     seen = _look(decoded, keys, beside) if clip.video else (None, "")
-    heard = listening.result() if listening else (None, "")
+    heard = _heard_again(listening.result(), seen[0], keys) if listening else (None, "")
     return Perception(
         media=True,
         trouble=None,
@@ -98,9 +99,30 @@ def _printed(printer: video_print.Printer) -> str:
     return video_print.encode(printer.finish()).hex()
 
 
-def _listen(path: Path, track: AudioTrack, keys: Sequence[MarkKey]) -> tuple[MarkReading, str]:
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What was read of the sound, its fingerprint, and the samples while they may be needed again."""
+
+    mark: MarkReading
+    print: str
+    samples: Sound
+    rate: int
+
+
+def _listen(path: Path, track: AudioTrack, keys: Sequence[MarkKey]) -> _Heard:
     blocks = list(islice(sound(path), SOUND_SECONDS))  # each about a second
     samples = np.concatenate(blocks) if blocks else np.zeros((0, track.channels), np.float32)
     printer = audio_print.Printer(track.rate)
     printer.add(samples)
-    return audio.detect(samples, track.rate, keys), audio_print.encode(printer.finish()).hex()
+    mark = audio.detect(samples, track.rate, keys)
+    return _Heard(mark, audio_print.encode(printer.finish()).hex(), samples, track.rate)
+
+
+def _heard_again(
+    heard: _Heard, picture: MarkReading | None, keys: Sequence[MarkKey]
+) -> tuple[MarkReading, str]:
+    """Listen once more for the payload of the picture where none was read: a second of our sound shows it."""
+    if heard.mark.found or picture is None or picture.payload is None:
+        return heard.mark, heard.print
+    expected = [picture.payload]
+    return audio.detect(heard.samples, heard.rate, keys, thorough=False, expected=expected), heard.print

@@ -43,7 +43,7 @@ def segments(readings: Readings) -> Iterator[dict[str, Any]]:
     """Say track by track, in order of time, what the mark and the fingerprint found where."""
     for mark in filter(None, (readings.file.media.video, readings.file.media.audio)):
         for span in mark.segments:
-            finding = "mark" if span.found else "no mark"
+            finding = "mark" if span.found else "no mark" if span.readable else "unreadable mark"
             yield _segment(mark.track, span.start, span.end, finding)
     for track, match in readings.matches:
         found = [(span.start, span.end, "same content") for span in match.spans]

@@ -16,11 +16,16 @@ class MarkKey:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A span in seconds and whether the mark was seen in it."""
+    """A span in seconds and whether the mark was seen in it.
+
+    Where it is not `readable`, nothing can be said: the span is too quiet, short or disturbed to show a mark.
+    Where it is readable and the mark was not found, the mark is absent.
+    """
 
     start: float
     end: float
     found: bool
+    readable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +39,7 @@ class MarkReading:
 
     track: Literal["video", "audio"]
     found: bool
+    readable: bool = True
     payload: int | None
     p_false: float
     key_id: str | None = None

@@ -7,6 +7,9 @@ and A alignments: whatever the decoder does, it finds none of z deviations or mo
 1 - A * 2**64 * exp(-z * z / 2). That bound is a reading's `chance`; A counts every alignment in which the sound was
 looked at, of all keys, views and bends, whether or not it was decoded.
 
+Where something else names the payload, such as the mark of the picture, only that code word is held against the
+sound, and there is one where there were 2**64: two seconds of it then show what a blind reading cannot.
+
 Why a marked sound does not give another payload: the CRC-24, on at most a few alignments that agree with the key.
 """
 
@@ -19,14 +22,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from provenance.marks import Segment
-from provenance.marks.audio import code, pattern, tiles
-from provenance.marks.audio.folds import Bend, Fold, Place, features, folds, places
+from provenance.marks.audio import code, pattern, tiles, where
+from provenance.marks.audio.folds import Bend, Fold, Place, deviations, features, folds, parts, places
 from provenance.marks.audio.tiles import Doubles
 
 FRAMES_PER_SECOND = tiles.RATE / tiles.HOP
+PARTS = tiles.PERIOD, tiles.PERIOD // 2
+"""Tiles of the parts that are looked at by themselves: 5 and 2.5 s."""
 ALIGNMENTS = tiles.FRAMES * tiles.PERIOD
 """Looked at by `read`, for each view and key."""
-_SEGMENT_Z = 3.0
 _LOOKED_AT = 24
 _DECODED = 4
 _LEAST_WEIGHT = (
@@ -50,9 +54,21 @@ def plain(summed: Doubles) -> list[Fold]:
     return [*folds(summed, [Bend()], tiles.FRAMES)]
 
 
+def by_parts(summed: Doubles) -> list[Fold]:
+    """Fold the parts of a sound, of 5 and of 2.5 s, each by itself, to be read where the rest is another sound."""
+    return [*parts(summed, PARTS)]
+
+
 def read(found: list[Fold], plan: pattern.Pattern) -> Reading | None:
     """Read one key's message from the likeliest alignments of these folds."""
     return first_readable(places(found, plan, pilots=_LOOKED_AT, best=_DECODED), plan)
+
+
+def expected(found: list[Fold], plan: pattern.Pattern, payload: int) -> Reading:
+    """Give the alignment at which these folds agree most with one payload that something else names."""
+    z = deviations(found, plan.target(payload))
+    index, shift = divmod(int(z.argmax()), tiles.PERIOD)
+    return Reading(payload, found[index].bend, found[index].offset, shift, float(z.max()))
 
 
 def first_readable(likely: Sequence[Place], plan: pattern.Pattern) -> Reading | None:
@@ -61,26 +77,22 @@ def first_readable(likely: Sequence[Place], plan: pattern.Pattern) -> Reading | 
     return next((reading for place in worth if (reading := _decoded(place, plan))), None)
 
 
-def chance(z: float, alignments: int) -> float:
-    """Bound the probability that unmarked sound gives any payload at `z` in so many alignments."""
-    exponent = math.log(alignments) + code.PAYLOAD_BITS * math.log(2) - max(z, 0.0) ** 2 / 2
+def chance(z: float, alignments: int, payloads: int = 1 << code.PAYLOAD_BITS) -> float:
+    """Bound the probability that unmarked sound gives any of so many payloads at `z` in so many alignments."""
+    exponent = math.log(alignments) + math.log(payloads) - max(z, 0.0) ** 2 / 2
     return math.exp(min(exponent, 0.0))
 
 
 def segments(summed: Doubles, plan: pattern.Pattern, reading: Reading, seconds: float) -> tuple[Segment, ...]:
-    """Say for every second whether the mark is there, judged on that second and half of each neighbour."""
+    """Say span by span where the mark is, each judged on what it holds itself: see `where`."""
     feature = features(summed, reading.bend, reading.offset)
-    wanted = np.roll(plan.target(reading.payload), reading.shift, axis=0)
-    wanted = np.resize(wanted, feature.shape)
-    middles = (np.arange(len(feature)) + 0.5) * tiles.FRAMES * reading.bend.stretch + reading.offset
-    at = middles / FRAMES_PER_SECOND
-    agreement, power = (feature * wanted).sum(axis=1), np.square(feature).sum(axis=1)
-    spans = []
-    for start in range(math.ceil(seconds)):
-        near = (at >= start - 0.5) & (at < start + 1.5)
-        z = agreement[near].sum() / math.sqrt(power[near].sum() + 1e-9)
-        spans.append(Segment(float(start), min(start + 1.0, seconds), bool(z >= _SEGMENT_Z)))
-    return tuple(spans)
+    wanted = np.resize(np.roll(plan.target(reading.payload), reading.shift, axis=0), feature.shape)
+    agreement = (feature * wanted).sum(axis=1, dtype=np.float64)
+    power = np.square(feature).sum(axis=1, dtype=np.float64)
+    step = tiles.FRAMES * reading.bend.stretch
+    frames = np.arange(len(feature), dtype=np.float64) * step + reading.offset - tiles.LEAD
+    found = where.findings(agreement, power, FRAMES_PER_SECOND / step)
+    return where.segments(found, frames / FRAMES_PER_SECOND, seconds)
 
 
 def _decoded(place: Place, plan: pattern.Pattern) -> Reading | None:

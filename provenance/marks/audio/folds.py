@@ -54,12 +54,26 @@ def folds(summed: Doubles, bends: Iterable[Bend], offsets: int) -> Iterator[Fold
     for bend in bends:
         for offset in np.arange(offsets) * bend.stretch * tiles.FRAMES / offsets:
             plane = _folded(features(summed, bend, float(offset)))
-            yield Fold(bend, float(offset), plane, fft.rfft(plane, axis=0), fft.rfft(plane * plane, axis=0))
+            yield _fold(bend, float(offset), plane)
+
+
+def parts(summed: Doubles, sizes: Iterable[int]) -> Iterator[Fold]:
+    """Fold parts of `sizes` tiles, each half over the next, of a sound that was not bent."""
+    for offset in range(tiles.FRAMES):
+        feature = features(summed, Bend(), float(offset))
+        for size in sizes:
+            for start in range(0, max(len(feature) - size // 2, 0), size // 2):
+                plane = np.roll(_folded(feature[start : start + size]), start, axis=0)
+                yield _fold(Bend(), float(offset), plane)
 
 
 def features(summed: Doubles, bend: Bend, offset: float) -> Floats:
     """Give what the detector sees in every tile, (tiles, BANDS)."""
     return tiles.features(tiles.energies(summed, offset, bend.stretch, bend.pitch))[0]
+
+
+def _fold(bend: Bend, offset: float, plane: Floats) -> Fold:
+    return Fold(bend, offset, plane, fft.rfft(plane, axis=0), fft.rfft(plane * plane, axis=0))
 
 
 def _folded(feature: Floats) -> Floats:
@@ -87,8 +101,13 @@ def places(found: list[Fold], plan: pattern.Pattern, *, pilots: int, best: int) 
 
 def _pilot_deviations(found: list[Fold], plan: pattern.Pattern) -> Floats:
     """Correlate the pilots with every fold at every shift, in deviations: (folds, PERIOD)."""
-    sums = _circular([fold.heard for fold in found], plan.signs * plan.pilots)
-    power = _circular([fold.power for fold in found], plan.pilots.astype(np.float32))
+    return deviations(found, plan.signs * plan.pilots)
+
+
+def deviations(found: list[Fold], wanted: Floats) -> Floats:
+    """Correlate signs, 0 where none is wanted, with every fold at every shift, in deviations: (folds, PERIOD)."""
+    sums = _circular([fold.heard for fold in found], wanted)
+    power = _circular([fold.power for fold in found], np.abs(wanted))
     return np.asarray(sums / np.sqrt(np.maximum(power, 0) + 1e-9), np.float32)
 
 

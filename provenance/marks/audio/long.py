@@ -16,6 +16,7 @@ from provenance.marks.audio.whole import detect, embed, unmarked
 SPAN_SECONDS = 9 * tiles.PERIOD * tiles.FRAMES * tiles.HOP / tiles.RATE
 """Nine periods, about 45 s: where one span ends, the next goes on with the pattern."""
 _LEAST_SECONDS = 10.0
+_KNOWN = 4  # payloads of earlier spans that a span is asked for
 
 
 def embed_long(blocks: Iterable[Sound], rate: int, key: MarkKey, payload: int) -> Iterator[Sound]:
@@ -44,13 +45,14 @@ def detect_long(blocks: Iterable[Sound], rate: int, keys: Sequence[MarkKey]) -> 
     start = 0.0
     for span in spans(blocks, rate):
         seconds = len(span) / rate
-        readings.append((start, seconds, detect(span, rate, keys)))
+        known = {one.payload for _, _, one in readings if one.payload is not None}
+        readings.append((start, seconds, detect(span, rate, keys, expected=[*known][:_KNOWN])))
         start += seconds
     found = [reading for _, _, reading in readings if reading.found]
     if not found:
         return unmarked()
     best = max(found, key=lambda one: (sum(other.payload == one.payload for other in found), -one.p_false))
-    segments = tuple(part for one in readings for part in _placed(*one, best.payload))
+    segments = _joined(part for one in readings for part in _placed(*one, best.payload))
     return replace(best, segments=segments, p_false=min(1.0, best.p_false * len(readings)))
 
 
@@ -69,9 +71,21 @@ def spans(blocks: Iterable[Sound], rate: int) -> Iterator[Sound]:
 
 
 def _placed(start: float, seconds: float, reading: MarkReading, payload: int | None) -> Iterator[Segment]:
-    """Move a span's segments to its place; where another payload or none was read, nothing is found."""
+    """Move a span's segments to its place; another payload is not this one, and what was not read says nothing."""
     if reading.found and reading.payload == payload:
         for part in reading.segments:
-            yield Segment(start + part.start, start + part.end, part.found)
+            yield replace(part, start=start + part.start, end=start + part.end)
         return
-    yield Segment(start, start + seconds, found=False)
+    yield Segment(start, start + seconds, found=False, readable=reading.found)
+
+
+def _joined(parts: Iterable[Segment]) -> tuple[Segment, ...]:
+    """Join neighbours that say the same."""
+    joined: list[Segment] = []
+    for part in parts:
+        last = joined[-1] if joined else None
+        if last and (last.found, last.readable) == (part.found, part.readable):
+            joined[-1] = replace(last, end=part.end)
+        else:
+            joined.append(part)
+    return tuple(joined)

@@ -32,6 +32,8 @@ REACH = 192
 _HANN = np.sqrt(2 / 3) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 _OVERLAP = WINDOW // HOP
 _PAD = WINDOW - HOP
+LEAD = (WINDOW / 2 - HOP / 2) / HOP
+"""Frames by which a frame's number is ahead of the sound in its middle."""
 _CALM_DB = 0.7  # a tile is never believed to be calmer than codecs leave it
 _KNEE = 1.6  # in local deviations: where one loud surprise stops counting more
 _LEAKAGE = 0.003  # of the surroundings: what a window and a codec spill into an empty tile

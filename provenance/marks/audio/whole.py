@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -41,12 +42,20 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
     return marked
 
 
-def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool = True) -> MarkReading:
+def detect(
+    sound: Sound,
+    rate: int,
+    keys: Sequence[MarkKey],
+    *,
+    thorough: bool = True,
+    expected: Sequence[int] = (),
+) -> MarkReading:
     """Read the mark of any of the keys, blind; `thorough` also searches stretch (.7-1.5) and speed (10 %).
 
-    Unmarked sound gives a payload with probability at most `p_false` (see `detector`), never above WORST_CHANCE.
-    Raises BadMedia when `sound` is not (n, channels) finite samples at 8-192 kHz; short or silent sound is
-    simply not marked.
+    `expected` are payloads that something else names, such as the mark of the picture: they are also found where
+    too little is left to read them. Unmarked sound gives a payload with probability at most `p_false` (see
+    `detector`), never above WORST_CHANCE. Raises BadMedia when `sound` is not (n, channels) finite samples at
+    8-192 kHz; short or silent sound is simply not marked.
     """
     sound = wave.checked(sound, rate)
     if len(sound) / rate < 1 or not keys:
@@ -54,8 +63,7 @@ def detect(sound: Sound, rate: int, keys: Sequence[MarkKey], *, thorough: bool =
     working = wave.at_working_rate(sound, rate)
     heard = [tiles.integral(tiles.spectra(view)) for view in wave.views(working)]
     plans = [(key, pattern(key)) for key in keys]
-    for summed, (key, plan), reading, alignments in _readings(heard, plans, thorough=thorough):
-        chance = detector.chance(reading.z, alignments)
+    for summed, (key, plan), reading, chance in _readings(heard, plans, expected, thorough=thorough):
         if chance <= WORST_CHANCE:
             return MarkReading(
                 track="audio",
@@ -81,29 +89,49 @@ def wrong_keys(sound: Sound, rate: int, count: int, dice: np.random.Generator) -
     return count, sum(1 for _ in accepted)
 
 
-_Try = tuple[tiles.Doubles, tuple[MarkKey, Pattern], detector.Reading, int]
+_Plan = tuple[MarkKey, Pattern]
+_Try = tuple[tiles.Doubles, _Plan, detector.Reading, float]
 
 
 def _readings(
-    heard: list[tiles.Doubles], plans: list[tuple[MarkKey, Pattern]], *, thorough: bool
+    heard: list[tiles.Doubles], plans: list[_Plan], expected: Sequence[int], *, thorough: bool
 ) -> Iterator[_Try]:
-    """Give each reading with the alignments that its whole stage looks at, the plain stage first.
+    """Give each reading and the bound on its chance, which counts all that its stage and those before look at.
 
-    Bends are searched for in the first view alone: the mix, or the loudest channel where the mix is silent.
+    Plain in every view; then by parts, then for expected payloads, then bent, in the first view alone: the mix,
+    or the loudest channel where the mix is silent.
     """
     alignments = detector.ALIGNMENTS * len(heard) * len(plans)
     for summed in heard:
         found = detector.plain(summed)
-        for plan in plans:
-            if reading := detector.read(found, plan[1]):
-                yield summed, plan, reading, alignments
-    if not (thorough and heard):
+        yield from _blind(summed, plans, alignments, partial(detector.read, found))
+    if not heard:
         return
-    alignments += search.alignments(heard[0]) * len(plans)
-    found = search.coarse(heard[0])
+    mix = heard[0]
+    found = detector.by_parts(mix)
+    alignments += len(found) * tiles.PERIOD * len(plans)
+    yield from _blind(mix, plans, alignments, partial(detector.read, found))
+    found += detector.plain(mix)
     for plan in plans:
-        if reading := search.search(heard[0], found, plan[1]):
-            yield heard[0], plan, reading, alignments
+        for payload in expected:
+            reading = detector.expected(found, plan[1], payload)
+            yield mix, plan, reading, detector.chance(reading.z, alignments, len(expected))
+    if thorough:
+        alignments += search.alignments(mix) * len(plans)
+        found = search.coarse(mix)
+        yield from _blind(mix, plans, alignments, partial(search.search, mix, found))
+
+
+def _blind(
+    summed: tiles.Doubles,
+    plans: list[_Plan],
+    alignments: int,
+    read: Callable[[Pattern], detector.Reading | None],
+) -> Iterator[_Try]:
+    """Give what a stage reads under each key."""
+    for plan in plans:
+        if reading := read(plan[1]):
+            yield summed, plan, reading, detector.chance(reading.z, alignments)
 
 
 def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Sound:

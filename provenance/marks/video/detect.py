@@ -12,7 +12,7 @@ import numpy as np
 
 from core.media.clip import Frame, Grey
 from provenance.marks import MarkKey, MarkReading, Segment
-from provenance.marks.video import code, evidence, pattern, search
+from provenance.marks.video import code, evidence, pattern, search, tilt
 from provenance.marks.video.align import TURNS, Alignment
 from provenance.marks.video.gather import Gathered, gather
 from provenance.marks.video.pattern import Plane
@@ -23,6 +23,10 @@ _GATE = 1.5
 """Pilots that agree less than this, in standard deviations, are not worth decoding."""
 _GATE_FOUND = 5.0
 """The same where the best of all shifts was taken; on unmarked content that is seldom more than 4.9."""
+_GATE_CROP = 4.5
+"""The same where only the start was free."""
+_GATE_PULLED = 6.0
+"""The same where every part of the picture was pulled to where its pilots agree best."""
 _SEGMENT_CHANCE = np.log(1e-5)
 
 
@@ -87,17 +91,35 @@ def _readings(gathered: Gathered, keys: Sequence[MarkKey], thorough: bool) -> It
         return
     tries = len(keys) * len(pattern.GRIDS)
     if thorough:
-        tries = len(keys) * (len(pattern.GRIDS) * len(TURNS) + search.BENDS * search.STARTS)
+        searched = search.BENDS * search.STARTS + search.CROPS + tilt.STARTS + tilt.PULLED
+        tries = len(keys) * (len(pattern.GRIDS) * len(TURNS) + searched)
     views = gathered.views()
     for (quarters, flip), grid, key in product(TURNS if thorough else TURNS[:1], pattern.GRIDS, keys):
         yield from _read(gathered, views, Alignment(grid=grid, quarters=quarters, flip=flip), key, tries)
     if not thorough:
         return
+    for key, alignment in _searched(gathered, keys):
+        yield from _read(gathered, views, alignment, key, tries)
+
+
+def _searched(gathered: Gathered, keys: Sequence[MarkKey]) -> Iterator[tuple[MarkKey, Alignment]]:
+    """Yield what a search by the pilots proposes: crops, then tilted pictures, then bends, then bends and a tilt."""
     total = gathered.total()
+    crops = search.crops(total, gathered.shorter, keys)
+    yield from ((start.key, start.alignment) for start in crops if start.agreement >= _GATE_CROP)
+    for agreement, key, alignment in tilt.tilted(total, gathered.wide, gathered.high, keys):
+        if agreement >= _GATE_PULLED:
+            yield key, alignment
+    found = []
     for matrix in search.bends(total):
-        for start in search.starts(total, matrix, keys):
-            if start.agreement >= _GATE_FOUND:
-                yield from _read(gathered, views, start.alignment, start.key, tries)
+        starts = search.starts(total, matrix, keys)
+        found += starts
+        yield from ((start.key, start.alignment) for start in starts if start.agreement >= _GATE_FOUND)
+    found.sort(key=lambda start: -start.agreement)
+    for start in found[: tilt.PULLED * len(keys)]:
+        agreement, alignment = tilt.pulled(total, start.alignment.planar(total), start.key)
+        if agreement >= _GATE_PULLED:
+            yield start.key, alignment
 
 
 def _soft(gathered: Gathered, views: Iterable[Plane], alignment: Alignment, key: MarkKey) -> evidence.Soft:
@@ -120,7 +142,8 @@ def _decoded(soft: evidence.Soft, alignment: Alignment, key: MarkKey, tries: int
     payload = code.decode(soft.data)
     if payload is None:
         return
-    chance = min(1.0, tries * evidence.p_false(soft, payload))
+    given = alignment.matrix is None and alignment.plane is None
+    chance = min(1.0, tries * evidence.p_false(soft, payload, given=given))
     if chance <= LIMIT:
         yield _Found(payload, chance, key, alignment)
 

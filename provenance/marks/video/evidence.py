@@ -11,7 +11,10 @@ sizes. Three things follow:
   exp(-s T) * prod(cosh(s w)) (Chernoff), and there are 2^64 valid words.
 
 The smaller of the two bounds one reading with one key in one alignment that was chosen without the code bits.
-The pilots choose it, and how each view is weighed; so they are no evidence themselves.
+Where pilots choose the alignment they are no evidence themselves. In an alignment that is tried in any case they are:
+their signs are as secret, and what the code bits say is bounded whatever the pilots are. The product q of two such
+bounds is itself undercut with probability q (1 - ln q) at most (Fisher 1932), for which `coins` holds the pilots before
+they weighed anything.
 """
 
 from __future__ import annotations
@@ -31,20 +34,26 @@ _LOUDEST = 3.0
 _WIDTHS = np.array([7.0, 11.0, 16.0, 24.0, 40.0, 1e3])
 _UNUSUAL = np.array([3.0, 2.5, 2.0, 1.5, 1.0, 0.0])
 """What speaks against each width beforehand, in nats."""
+_USUAL = 20.0
+"""The width that is taken for granted of the pilots as evidence."""
 _POWERS = np.geomspace(0.02, 6.0, 20)
 _LIST_CHANCE = polar.PATHS * 2.0**-32
 
 
 @dataclass(frozen=True, slots=True)
 class Soft:
-    """Log-likelihood ratios, positive for +1: `data` of the 512 code bits, `pilots` of the 96 pilots."""
+    """Log-likelihood ratios, positive for +1: `data` of the 512 code bits, `pilots` of the 96 pilots.
+
+    `coins` (96,) are the pilots in sizes that no sign had a part in.
+    """
 
     data: Floats
     pilots: Floats
+    coins: Floats
 
     def __add__(self, other: Soft) -> Soft:
         """Join what two views of the same clip say."""
-        return Soft(self.data + other.data, self.pilots + other.pilots)
+        return Soft(self.data + other.data, self.pilots + other.pilots, self.coins + other.coins)
 
 
 def soften(measured: Complex, held: pattern.Layout) -> Soft:
@@ -55,11 +64,12 @@ def soften(measured: Complex, held: pattern.Layout) -> Soft:
     """
     turned = measured * held.wave.conj()
     ring = np.rint(held.radius).astype(np.int64)
-    noise = _around(turned.imag**2, ring, 1.2) + 1e-9
+    noise = around(turned.imag**2, ring, 1.2) + 1e-9
     heard = np.clip(turned.real / np.sqrt(noise), -_LOUDEST, _LOUDEST)
     llr = 2.0 * heard * _amplitude(heard[pattern.DATA :], noise, held)
     data = llr[: pattern.DATA].reshape(pattern.COPIES, code.CODE_BITS).sum(axis=0)
-    return Soft(data, llr[pattern.DATA :])
+    coins = heard * held.shape * np.exp(-np.square(held.radius / _USUAL))
+    return Soft(data, llr[pattern.DATA :], coins[pattern.DATA :])
 
 
 def _amplitude(pilots: Floats, noise: Floats, held: pattern.Layout) -> Floats:
@@ -80,7 +90,7 @@ def _amplitude(pilots: Floats, noise: Floats, held: pattern.Layout) -> Floats:
     return np.asarray(_POWERS[power] * shapes[width], np.float64)
 
 
-def _around(power: Floats, ring: npt.NDArray[np.int64], reach: float) -> Floats:
+def around(power: Floats, ring: npt.NDArray[np.int64], reach: float) -> Floats:
     """Average powers over waves of about the same length, and give each wave its own average."""
     total, count = np.bincount(ring, power), np.bincount(ring).astype(np.float64)
     distance = np.arange(len(total))[:, None] - np.arange(len(total))
@@ -105,8 +115,15 @@ def chance(llr: Floats, word: Floats) -> float:
     return min(0.0, float(np.min(bend.sum(axis=1) - slopes[:, 0] * agreement)))
 
 
-def p_false(soft: Soft, payload: int) -> float:
-    """Bound the probability of such a reading on content that does not know the key (one key, one alignment)."""
+def p_false(soft: Soft, payload: int, *, given: bool) -> float:
+    """Bound the probability of such a reading on content that does not know the key (one key, one alignment).
+
+    `given` says that the alignment was to be tried whatever the pilots say, so that they speak for it too.
+    """
     words = math.log(2.0) * code.PAYLOAD_BITS
     agreed = words + chance(soft.data, code.encode(payload).astype(np.float64))
-    return math.exp(min(math.log(_LIST_CHANCE), agreed))
+    one = min(math.log(_LIST_CHANCE), agreed)
+    if not given:
+        return math.exp(one)
+    both = one + chance(soft.coins, np.ones(pattern.PILOTS))
+    return math.exp(both) * (1.0 - both)

@@ -39,11 +39,12 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """At most 32 slots in order of time, and what their pictures span in pixels of analysis."""
+    """At most 32 slots in order of time, what their pictures span in pixels of analysis, and their shorter side."""
 
     slots: tuple[Slot, ...]
     wide: float
     high: float
+    shorter: int
 
     def views(self) -> tuple[Plane, ...]:
         """Return the key frames of all slots and the other frames of all slots, each added up and levelled.
@@ -97,12 +98,13 @@ def gather(frames: Iterable[Frame | Grey]) -> Gathered | None:
     first frame counts as stored whole, because whoever encoded the file last had nothing to refer it to.
     """
     slots: list[Slot] = []
-    seconds, due, wide, high = 1.0, float("-inf"), 0.0, 0.0
+    seconds, due, wide, high, shorter = 1.0, float("-inf"), 0.0, 0.0, 0
     for frame in frames:
         pixels = frame.rgb if isinstance(frame, Frame) else frame.luma
         key = frame.key or not slots
         if not slots:
             wide, high = span(pixels.shape[1], pixels.shape[0])
+            shorter = min(pixels.shape[:2])
         else:
             slots[-1] = Slot(slots[-1].start, max(slots[-1].end, frame.time), *_planes(slots[-1]))
         if frame.time < due - 1e-6 and not (key and frame.time >= due - _INTERVAL / 2):
@@ -116,7 +118,7 @@ def gather(frames: Iterable[Frame | Grey]) -> Gathered | None:
         if len(slots) == _SLOTS:
             slots, seconds = _halve(slots), 2 * seconds
         slots.append(here)
-    return Gathered(tuple(slots), wide, high) if slots else None
+    return Gathered(tuple(slots), wide, high, shorter) if slots else None
 
 
 def _planes(slot: Slot) -> tuple[Plane | None, Plane | None]:

@@ -34,6 +34,9 @@ BINS = DATA + PILOTS
 _SHORTEST, _LONGEST, _FULL = 29.2, 5.0, 16.0
 """Radii, in cycles a tile, of the shortest and longest waves, and from where on they have their full strength."""
 _LOUD = 1.4
+REACH = int(_SHORTEST)
+"""The most cycles a tile along one side."""
+_ORDERS = np.arange(-REACH, REACH + 1)
 
 Floats = npt.NDArray[np.float64]
 Plane = npt.NDArray[np.float32]
@@ -116,19 +119,18 @@ def span(width: int, height: int, grid: int = ANALYSIS) -> tuple[float, float]:
     return width * scale, height * scale
 
 
-def _waves(pixels: int, length: float, orders: npt.NDArray[np.int64]) -> npt.NDArray[np.complex64]:
-    """Sample exp(2 pi i k u / TILE) at the centres of `pixels` pixels that span `length`: (pixels, orders)."""
+@lru_cache(maxsize=32)
+def waves(pixels: int, length: float) -> npt.NDArray[np.complex64]:
+    """Sample exp(2 pi i k u / TILE) at the centres of `pixels` pixels that span `length`: (pixels, 2 REACH + 1)."""
     position = (np.arange(pixels) + 0.5) * (length / pixels) / TILE
-    return np.asarray(np.exp(2j * np.pi * np.outer(position, orders)), np.complex64)
+    sampled = np.exp(2j * np.pi * np.outer(position, _ORDERS)).astype(np.complex64)
+    sampled.setflags(write=False)
+    return np.asarray(sampled)
 
 
 def _whole(part: npt.NDArray[np.float32]) -> Plane:
     """Copy a part of complex numbers together, without which products are ten times slower."""
     return np.ascontiguousarray(part)
-
-
-_REACH = int(_SHORTEST)
-_ORDERS = np.arange(-_REACH, _REACH + 1)
 
 
 def draw(
@@ -144,9 +146,9 @@ def draw(
     held = layout(key, grid)
     weight = held.shape if amplitude is None else held.shape * amplitude
     table = np.zeros((len(_ORDERS), len(_ORDERS)), np.complex64)
-    table[held.bins[:, 1] + _REACH, held.bins[:, 0] + _REACH] = held.wave * weight * symbols(payload)
+    table[held.bins[:, 1] + REACH, held.bins[:, 0] + REACH] = held.wave * weight * symbols(payload)
     wide, high = span(width, height, grid)
-    rows, columns = _waves(height, high, _ORDERS), _waves(width, wide, _ORDERS)
+    rows, columns = waves(height, high), waves(width, wide)
     half = rows @ table
     picture = _whole(half.real) @ _whole(columns.real.T) - _whole(half.imag) @ _whole(columns.imag.T)
     return np.asarray(picture / np.float32(np.sqrt(np.sum(weight**2) / 2)), np.float32)
@@ -154,8 +156,8 @@ def draw(
 
 def transform(picture: Plane, wide: float, high: float) -> Complex:
     """Measure all waves in a picture that spans `wide` x `high` units; `pick` reads the table."""
-    columns = _waves(picture.shape[1], wide, _ORDERS[_REACH:]).conj()
-    rows = _waves(picture.shape[0], high, _ORDERS).conj()
+    columns = waves(picture.shape[1], wide)[:, REACH:].conj()
+    rows = waves(picture.shape[0], high).conj()
     # The picture is real, so half the columns are enough and real products are cheaper.
     across = picture @ _whole(columns.real) + 1j * (picture @ _whole(columns.imag))
     return np.asarray(rows.T @ across, np.complex128)
@@ -164,5 +166,5 @@ def transform(picture: Plane, wide: float, high: float) -> Complex:
 def pick(table: Complex, bins: npt.NDArray[np.int64]) -> Complex:
     """Read bins (n, 2) from a transform, as (n,) complex."""
     kx, ky = bins.T
-    found = table[np.where(kx < 0, -ky, ky) + _REACH, abs(kx)]
+    found = table[np.where(kx < 0, -ky, ky) + REACH, abs(kx)]
     return np.asarray(np.where(kx < 0, found.conj(), found), np.complex128)

@@ -36,6 +36,14 @@ BENDS = 8
 """Bends that are looked at closely."""
 STARTS = 4
 """Starting points decoded for each bend, times the number of keys."""
+CROPS = 4
+"""Starting points decoded for crops of pictures of usual sizes, times the number of keys."""
+_SIZES = tuple(
+    sorted({*range(256, 1089, 16), 360, 540, 600, 1080, 1152, 1200, 1280, 1440, 1536, 1600, 1920, 2160})
+)
+"""Shorter sides, in pixels, that whole pictures usually have."""
+_LARGEST = 2.2
+"""How many times as large as the crop the whole may have been."""
 
 
 def spectrum(picture: Plane) -> Plane:
@@ -189,6 +197,25 @@ class Start:
     agreement: float
     key: MarkKey
     alignment: Alignment
+
+
+def crops(picture: Plane, shorter: int, keys: Sequence[MarkKey]) -> list[Start]:
+    """Return where the pilots agree best if the picture, `shorter` pixels high, was cut out of a larger one; best first.
+
+    A cut leaves pixels as large as they were, and whole pictures have few sizes, so the bend is known but for its
+    start: pilots far too weak to be found otherwise are found.
+    """
+    found = []
+    for size in (size for size in _SIZES if shorter < size <= _LARGEST * shorter):
+        grid = pattern.grid_for(size, size)
+        matrix = np.eye(2) * (size / grid) * (pattern.ANALYSIS / (shorter + shorter % 2))
+        alignment = Alignment(grid, matrix=matrix)
+        table = pattern.transform(*alignment.straighten(picture, 0.0, 0.0))
+        for key in keys:
+            held = pattern.layout(key, grid)
+            surface = _surface(pattern.pick(table, held.bins[DATA:]), held)
+            found += [Start(value, key, replace(alignment, shift=shift)) for value, shift in _peaks(surface)]
+    return sorted(found, key=lambda start: -start.agreement)[: CROPS * len(keys)]
 
 
 def starts(picture: Plane, matrix: Floats, keys: Sequence[MarkKey]) -> list[Start]:

@@ -75,11 +75,34 @@ def test_the_chernoff_bound_is_no_lower_than_what_coins_do(seed: int, spread: fl
         assert math.log(exact) <= evidence.chance(weights, word) + 1e-9
 
 
+def test_pilots_speak_where_nobody_chose_by_them_and_only_for_the_mark() -> None:
+    held = pattern.layout(MarkKey("a", bytes(32)), 360)
+    rng = np.random.default_rng(5)
+    noise = rng.standard_normal(1120) + 1j * rng.standard_normal(1120)
+    marked = evidence.soften(held.wave * (0.7 * held.shape * pattern.symbols(9) + noise), held)
+    assert evidence.p_false(marked, 9, given=True) < 1e-3 * evidence.p_false(marked, 9, given=False)
+    # The control: pilots of another key do not help.
+    strange = evidence.Soft(marked.data, marked.pilots, marked.coins * rng.choice([-1.0, 1.0], 96))
+    assert evidence.p_false(strange, 9, given=True) > 0.1 * evidence.p_false(strange, 9, given=False)
+
+
+def test_the_joint_bound_is_no_lower_than_what_coins_do() -> None:
+    rng = np.random.default_rng(6)
+    one, other = (
+        np.array([evidence.chance(rng.standard_normal(64), np.ones(64)) for _ in range(4000)]) for _ in "ab"
+    )
+    both = one + other
+    joint = np.exp(both) * (1.0 - both)
+    for level in (0.3, 0.1, 0.01):
+        assert np.mean(joint <= level) <= level + 3 * math.sqrt(level / 4000)
+
+
 def test_silence_is_evidence_of_nothing() -> None:
     held = pattern.layout(MarkKey("a", bytes(32)), 360)
     soft = evidence.soften(np.zeros(1120, complex), held)
     assert not soft.data.any()
-    assert evidence.p_false(soft, 1) == pytest.approx(2.0**-27)
+    assert evidence.p_false(soft, 1, given=False) == pytest.approx(2.0**-27)
+    assert evidence.p_false(soft, 1, given=True) >= 2.0**-27
     assert evidence.agreement(soft.pilots) == 0.0
     assert evidence.chance(soft.data, np.ones(512)) == 0.0
 

@@ -26,9 +26,11 @@ _LEAP = 2.5
 """How many times as much as the change before it must be: a fast pan changes much in every frame."""
 _GRID = 8
 _REFRESH = 10.0
-"""Times a second at which the strength is measured anew."""
-_BOOST = (1.3, 1.3, 1.15)
-"""How much stronger the first frames of a scene are marked: after a cut the eye is blind for a moment."""
+"""Times a second at which the strength is measured anew, at most."""
+_STALE, _GONE = 4, 3.0
+"""How many times as long it may stand, and the change in steps (of neighbouring frames, added up) after which not."""
+_BOOST, _AFTER = 1.3, 3
+"""How much stronger the first frames of a scene are marked, and how many: after a cut the eye is blind for a moment."""
 _UNKNOWN = 99.0
 """Motion that is assumed of a scene while these frames last."""
 _LEAN = 0.6
@@ -62,6 +64,7 @@ class _Marker:
         self._every = max(1, round(fps / _REFRESH))
         self._symbols = pattern.symbols(payload)
         self._age, self._moved = 0, 0.0
+        self._since, self._gone = 0, 0.0
         self._last: Picture | None = None
         self._drawn: Plane | None = None
         self._change: tuple[Picture, Picture] | None = None
@@ -73,10 +76,20 @@ class _Marker:
             raise BadMedia(f"Expected a frame of {width}x{height}, got {rgb.shape}.")
         rgb = np.ascontiguousarray(rgb)
         self._age = 0 if self._cut(rgb) else self._age + 1
-        if self._age % self._every == 0 or self._age <= len(_BOOST) or self._change is None:
-            self._change = self._measured(rgb)
+        if self._due() or self._change is None:
+            self._change, self._since, self._gone = self._measured(rgb), 0, 0.0
         up, down = self._change
-        return np.asarray(cv2.subtract(cv2.add(rgb, up), down), np.uint8)
+        lifted = cv2.add(rgb, up)
+        # in place: a second fresh picture costs more than the subtraction
+        return np.asarray(cv2.subtract(lifted, down, dst=lifted), np.uint8)
+
+    def _due(self) -> bool:
+        """Say whether the strength must be measured anew: for the louder frames, after them, and where much has moved."""
+        self._since += 1
+        self._gone += self._moved
+        if self._age <= _AFTER:
+            return self._age in {0, _AFTER}
+        return self._since >= self._every and (self._gone >= _GONE or self._since >= _STALE * self._every)
 
     def _cut(self, rgb: Picture) -> bool:
         seen, last = rgb[::_GRID, ::_GRID, 1], self._last
@@ -89,14 +102,20 @@ class _Marker:
     def _measured(self, rgb: Picture) -> tuple[Picture, Picture]:
         """Say what to add to a frame and what to take away, as bytes: one product cuts the other's part off."""
         luma = small_luma(rgb, *self._span)
-        strength = sight.strength(luma, self._moved if self._age >= len(_BOOST) else _UNKNOWN)
+        strength = sight.strength(luma, self._moved if self._age >= _AFTER else _UNKNOWN)
         if self._age == 0 or self._drawn is None:
             self._drawn = self._weighed(luma, strength)
-        boost = _BOOST[self._age] if self._age < len(_BOOST) else 1.0
+        boost = _BOOST if self._age < _AFTER else 1.0
         full = cv2.resize(strength, self._size, interpolation=cv2.INTER_LINEAR)
-        up = cv2.multiply(self._drawn, full, scale=boost, dtype=cv2.CV_8U)
-        down = cv2.multiply(self._drawn, full, scale=-boost, dtype=cv2.CV_8U)
-        return np.asarray(cv2.merge([up] * 3), np.uint8), np.asarray(cv2.merge([down] * 3), np.uint8)
+        up, down = (
+            cv2.cvtColor(
+                cv2.multiply(self._drawn, full, scale=sign * boost, dtype=cv2.CV_8U),
+                cv2.COLOR_GRAY2RGB,
+                dst=old,
+            )
+            for sign, old in zip((1, -1), self._change or (None, None), strict=True)
+        )
+        return np.asarray(up, np.uint8), np.asarray(down, np.uint8)
 
     def _weighed(self, luma: Plane, strength: Plane) -> Plane:
         """Draw the pattern for a scene that starts with this frame, cut off at 2.5 standard deviations."""

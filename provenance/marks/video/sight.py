@@ -17,8 +17,8 @@ _STILL, _MOVING = 0.018, 0.12
 """The share of a frame's visual information that the mark may take, where nothing moves and where much does."""
 _MUCH = 3.0
 """Mean change from frame to frame, in steps, that counts as much."""
-_POWER = 1.18
-"""Root mean square of the mark over a whole frame at most, in luma steps: 46.7 dB."""
+_POWER = 1.2
+"""Root mean square of the mark over a whole frame at most, in luma steps: 46.5 dB."""
 _SOFT, _HARD = 0.2, 0.4
 """How much of it a picture bears for each step of its details (cubic mean), and beside that."""
 _EMPTY, _LEAST, _SOME = 0.7, 0.33, 0.8
@@ -35,7 +35,7 @@ def strength(luma: Plane, motion: float) -> Plane:
     """
     size = max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2)
     whole = abs(luma - cv2.blur(luma, (7, 7)))
-    much = float(np.mean(whole**3)) ** (1 / 3)
+    much = float(np.mean(whole * whole * whole)) ** (1 / 3)
     detail = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
     edge = cv2.blur(detail, (3, 3)) / (_EDGE * much + 0.5)
     busy = cv2.blur(cv2.sqrt(detail), (5, 5))
@@ -47,8 +47,7 @@ def strength(luma: Plane, motion: float) -> Plane:
 
 def _variance(luma: Plane, size: tuple[int, int]) -> Plane:
     mean, square = (
-        cv2.resize(cv2.blur(one, (9, 9)), size, interpolation=cv2.INTER_NEAREST)
-        for one in (luma, luma * luma)
+        cv2.blur(cv2.resize(one, size, interpolation=cv2.INTER_AREA), (5, 5)) for one in (luma, luma * luma)
     )
     return np.asarray(np.maximum(square - mean * mean, 0.0), np.float32)
 

@@ -22,6 +22,9 @@ _A_PART_SECONDS = 2.0
 _A_REST_SECONDS = 1.0
 """Nor for so long, where the mark says the same: it is there where content agrees, and gone where it does not."""
 
+_COMPARABLE_SECONDS: dict[Track, float] = {"video": 2.0, "audio": 3.0}
+"""In a shorter piece the fingerprint finds nothing: each item of the sound's looks at 2.6 s."""
+
 Kinship = Literal["same", "part", "other"]
 
 
@@ -170,27 +173,53 @@ class Readings:
         """How each track that could be compared relates to the record's."""
         marks = dict(self.marks)
         return {
-            track: kinship(match, self.departures(track, match), marks.get(track))
+            track: kinship(track, match, self.departures(track, match), marks.get(track))
             for track, match in self.matches
         }
 
     def departures(self, track: Track, match: Match) -> tuple[Span, ...]:
         """Give the spans of a track that are not ours; short ones are left out."""
-        media = self.file.media
+        media, mark = self.file.media, dict(self.marks).get(track)
+        if mark is not None and not match.spans and _is_in_scraps(mark, track):
+            return _absences(mark)
         if track == "video":
             return departures(match, media.looked, self.video_speech)
         return departures(match, media.listened, self.audio_speech)
 
 
-def kinship(match: Match, departed: tuple[Span, ...], mark: MarkReading | None = None) -> Kinship:
+def kinship(
+    track: Track, match: Match, departed: tuple[Span, ...], mark: MarkReading | None = None
+) -> Kinship:
     """Say whether a track is that of our record: all of it, parts of it, or none."""
     agreed = _seconds(match.spans)
     if match.found or agreed >= _A_PART_SECONDS:
         return "part" if departed else "same"
-    rest = (
-        departed and agreed >= _A_REST_SECONDS and mark is not None and _bounds(mark, match.spans, departed)
-    )
-    return "part" if rest else "other"
+    if mark is None or not departed:
+        return "other"
+    rest = agreed >= _A_REST_SECONDS and _bounds(mark, match.spans, departed)
+    return "part" if rest or _is_in_scraps(mark, track) else "other"
+
+
+def _is_in_scraps(mark: MarkReading, track: Track) -> bool:
+    """Tell whether a mark is in pieces too short to compare and is gone, where it could be read, from the rest.
+
+    A mark that was copied onto other content is there throughout, in pieces that can be compared.
+    """
+    pieces = [one.end - one.start for one in mark.segments if one.found]
+    return max(pieces, default=0.0) < _COMPARABLE_SECONDS[track] and bool(_absences(mark))
+
+
+def _absences(mark: MarkReading) -> tuple[Span, ...]:
+    """Give the spans that could have shown the mark and do not, if they are 1.5 s or longer."""
+    absent: list[Span] = []
+    for one in mark.segments:
+        if one.found or not one.readable:
+            continue
+        if absent and absent[-1].end == one.start:
+            absent[-1] = Span(absent[-1].start, one.end)
+        else:
+            absent.append(Span(one.start, one.end))
+    return tuple(span for span in absent if span.end - span.start >= DEPARTURE_SECONDS)
 
 
 def _bounds(mark: MarkReading, agreed: tuple[Span, ...], departed: tuple[Span, ...]) -> bool:

@@ -385,7 +385,7 @@ def test_a_change_that_nothing_shows_is_called_so() -> None:
     ],
 )
 def test_kinship(match: Match, seconds: float, kin: str) -> None:
-    assert kinship(match, departures(match, seconds)) == kin
+    assert kinship("video", match, departures(match, seconds)) == kin
 
 
 @pytest.mark.parametrize(
@@ -405,5 +405,35 @@ def test_a_rest_of_ours_is_told_by_mark_and_content_together(spans: str, marked:
 
     match = replace(ELSE, spans=tuple(Span(*pair) for pair in times(spans)))
     mark = replace(picture(0xA), segments=tuple(Segment(*pair, found=True) for pair in times(marked)))
-    assert kinship(match, departures(match, 6.0), mark) == kin
-    assert kinship(match, departures(match, 6.0)) == "other"
+    assert kinship("video", match, departures(match, 6.0), mark) == kin
+    assert kinship("video", match, departures(match, 6.0)) == "other"
+
+
+@pytest.mark.parametrize(
+    ("marked", "absent", "unread", "kin", "gone"),
+    [
+        ("0-1 4-6", "1-4", "", "part", "1-4"),
+        ("0-1 4-6", "1-2.5 2.5-4", "", "part", "1-4"),
+        ("0-1 4-6", "1-2 3-4", "2-3", "other", "0-6"),  # absent for too short a time
+        ("0-1 4-6", "", "1-4", "other", "0-6"),  # where it cannot be read nothing is known
+        ("0-6", "", "", "other", "0-6"),  # a mark that is everywhere was copied
+        ("0-4", "4-6", "", "other", "0-6"),  # so was one in a piece that could be compared and is not ours
+    ],
+)
+def test_scraps_of_ours_too_short_to_compare_are_told_by_the_mark(
+    marked: str, absent: str, unread: str, kin: str, gone: str
+) -> None:
+    def spans(text: str) -> list[tuple[float, ...]]:
+        return [tuple(map(float, one.split("-"))) for one in text.split()]
+
+    told = [Segment(*pair, found=True) for pair in spans(marked)]
+    told += [Segment(*pair, found=False) for pair in spans(absent)]
+    told += [Segment(*pair, found=False, readable=False) for pair in spans(unread)]
+    heard = replace(sound(0xA), segments=tuple(sorted(told, key=lambda one: one.start)))
+    whole = replace(SAME, spans=(Span(0.0, 6.0),))
+    found = readings(NONE, heard=heard, looks=whole, sounds=ELSE, seconds=6.0)
+    assert found.audio_match is not None
+    assert found.departures("audio", found.audio_match) == tuple(Span(*pair) for pair in spans(gone))
+    assert found.kin["audio"] == kin
+    verdict, reasons = judge(found)
+    assert verdict == ("tampered" if kin == "part" else "conflict"), reasons

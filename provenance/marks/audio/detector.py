@@ -47,11 +47,12 @@ class Reading:
     offset: float
     shift: int
     z: float
+    tonal: bool = False
 
 
-def plain(summed: Doubles) -> list[Fold]:
+def plain(summed: Doubles, *, tonal: bool = False) -> list[Fold]:
     """Fold a sound that was cropped but not bent, from its `tiles.integral`."""
-    return [*folds(summed, [Bend()], tiles.FRAMES)]
+    return [*folds(summed, [Bend()], tiles.FRAMES, tonal=tonal)]
 
 
 def by_parts(summed: Doubles) -> list[Fold]:
@@ -68,7 +69,8 @@ def expected(found: list[Fold], plan: pattern.Pattern, payload: int) -> Reading:
     """Give the alignment at which these folds agree most with one payload that something else names."""
     z = deviations(found, plan.target(payload))
     index, shift = divmod(int(z.argmax()), tiles.PERIOD)
-    return Reading(payload, found[index].bend, found[index].offset, shift, float(z.max()))
+    fold = found[index]
+    return Reading(payload, fold.bend, fold.offset, shift, float(z.max()), fold.tonal)
 
 
 def first_readable(likely: Sequence[Place], plan: pattern.Pattern) -> Reading | None:
@@ -85,7 +87,7 @@ def chance(z: float, alignments: int, payloads: int = 1 << code.PAYLOAD_BITS) ->
 
 def segments(summed: Doubles, plan: pattern.Pattern, reading: Reading, seconds: float) -> tuple[Segment, ...]:
     """Say span by span where the mark is, each judged on what it holds itself: see `where`."""
-    feature = features(summed, reading.bend, reading.offset)
+    feature = features(summed, reading.bend, reading.offset, tonal=reading.tonal)
     wanted = np.resize(np.roll(plan.target(reading.payload), reading.shift, axis=0), feature.shape)
     agreement = (feature * wanted).sum(axis=1, dtype=np.float64)
     power = np.square(feature).sum(axis=1, dtype=np.float64)
@@ -103,4 +105,4 @@ def _decoded(place: Place, plan: pattern.Pattern) -> Reading | None:
     if payload is None:
         return None
     z = float((plane * plan.target(payload)).sum() / math.sqrt(np.square(plane).sum() + 1e-9))
-    return Reading(payload, place.fold.bend, place.fold.offset, place.shift, z)
+    return Reading(payload, place.fold.bend, place.fold.offset, place.shift, z, place.fold.tonal)

@@ -17,7 +17,7 @@ from provenance.marks.audio import masking, pattern, tiles
 from provenance.marks.audio.hearing import IMAGINED
 from provenance.marks.audio.tiles import Floats, Spectra
 
-_STEPS = 10
+_STEPS, _MORE_STEPS = 10, 4
 _RATE = 0.35  # of the tile's bound per step
 _FADING = 0.6, 0.8  # Adam's two memories, short because the steps are few
 _MARGIN = 2.2  # deviations of a coded bit, per period
@@ -42,19 +42,26 @@ class _Goal:
         return (sums * scale).astype(np.float32), scale.astype(np.float32)
 
 
-def gains(views: list[Floats], plan: pattern.Pattern, payload: int, strength: float = 1.0) -> Floats:
+def gains(
+    views: list[Floats],
+    plan: pattern.Pattern,
+    payload: int,
+    strength: float = 1.0,
+    start: Floats | None = None,
+) -> Floats:
     """Give the gain in dB of every tile, (tiles, BANDS), for views (n,) at RATE of one sound.
 
-    `strength` scales the bounds that masking sets.
+    `strength` scales the bounds that masking sets; `start` are gains that were found with other bounds, from which
+    fewer steps are needed.
     """
     frames = [_whole_tiles(tiles.spectra(view)) for view in views]
     goal = _goal(len(frames[0]) // tiles.FRAMES, plan, payload)
     bound = strength * np.mean(
         [masking.bounds(view, _energy(own)) for view, own in zip(views, frames, strict=True)], axis=0
     )
-    gain = np.zeros_like(goal.signs)
+    gain = np.zeros_like(goal.signs) if start is None else start
     first, second = np.zeros_like(gain), np.zeros_like(gain)
-    for step in range(1, _STEPS + 1):
+    for step in range(1, (_STEPS if start is None else _MORE_STEPS) + 1):
         slope = np.mean(
             [_slope(_heard(view, own, gain), goal) for view, own in zip(views, frames, strict=True)], axis=0
         )

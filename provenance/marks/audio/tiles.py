@@ -36,6 +36,7 @@ LEAD = (WINDOW / 2 - HOP / 2) / HOP
 """Frames by which a frame's number is ahead of the sound in its middle."""
 _CALM_DB = 0.7  # a tile is never believed to be calmer than codecs leave it
 _KNEE = 1.6  # in local deviations: where one loud surprise stops counting more
+_LOUDNESS, _RESTLESS_DB = 0.2, 2.0  # how loud and calm tiles are preferred among tones
 _LEAKAGE = 0.003  # of the surroundings: what a window and a codec spill into an empty tile
 _FAINT = 1e-6  # of the mean tile: what every codec throws away
 _QUIET_SHARE = 0.05  # of the tiles of a band: they show its steady noise
@@ -108,18 +109,21 @@ def levels(energy: Doubles) -> tuple[Floats, Floats]:
     return relative, np.asarray(10 * np.log10(relative + 1e-8), np.float32)
 
 
-def features(energy: Doubles) -> tuple[Floats, Floats]:
+def features(energy: Doubles, *, tonal: bool = False) -> tuple[Floats, Floats]:
     """Give what the detector correlates, within -1..1, and its slope against the level of the tile in dB.
 
     Each tile's detail is measured in local deviations, bent softly, and weighted by how much of the tile can be
-    the sound itself.
+    the sound itself. `tonal` weighs loud and calm tiles more: where a few bare tones carry the mark, the many
+    tiles of noise between them would drown it.
     """
     relative, level = levels(energy)
-    trust = _trust(relative)
     deviations = detail(level)
-    scale = _KNEE * np.sqrt(unrest(deviations) ** 2 + _CALM_DB**2)
-    bent = np.tanh(deviations / scale)
-    slope = (1 - bent * bent) / scale * trust
+    local = np.sqrt(unrest(deviations) ** 2 + _CALM_DB**2)
+    trust = _trust(relative)
+    if tonal:
+        trust = trust * (relative + 1e-9) ** _LOUDNESS / (1 + (local / _RESTLESS_DB) ** 2)
+    bent = np.tanh(deviations / (_KNEE * local))
+    slope = (1 - bent * bent) / (_KNEE * local) * trust
     return np.asarray(bent * trust, np.float32), np.asarray(slope, np.float32)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
@@ -16,8 +17,12 @@ from provenance.marks.audio.pattern import Pattern, pattern
 
 WORST_CHANCE = 1e-6
 """No reading is given whose bound on being chance is above this."""
-_STRENGTHS = (1.0, 1.4, 1.9)
-_COMFORT = 17.0  # deviations of what was read back: what two AAC generations and a crop leave readable
+_COMFORT = (
+    22.0  # deviations of what was read back for each period: what 5 s through Opus at 24k leave readable
+)
+_SCANT = 17.0  # deviations of it all: what two AAC generations and a crop leave readable
+_LOUDER, _LOUDEST = 1.3, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
+_BY_STRENGTH = 0.75  # the exponent by which deviations grow with strength
 
 
 def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
@@ -32,11 +37,16 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
     plan = pattern(key)
     working = wave.at_working_rate(sound, rate)
     seen = wave.views(working)
-    for strength in _STRENGTHS:
-        marked = _marked(sound, working, rate, embedder.gains(seen, plan, payload, strength))
-        shown = _shown(marked, rate, plan, payload)
-        if min(shown) >= _COMFORT:
-            break
+    comfort = _COMFORT * math.sqrt(len(sound) / rate / wave.MIN_SECONDS)
+    gain = embedder.gains(seen, plan, payload)
+    marked, shown = _tried(sound, working, rate, gain, plan, payload)
+    if min(shown) < comfort:
+        wanted = (comfort / max(min(shown), 1.0)) ** (1 / _BY_STRENGTH)
+        for strength in (min(wanted, _LOUDER), _LOUDEST):
+            gain = embedder.gains(seen, plan, payload, strength, start=gain)
+            marked, shown = _tried(sound, working, rate, gain, plan, payload)
+            if min(shown) >= _SCANT:
+                break
     if not any(shown):
         raise BadMedia("too empty to carry a mark: it cannot be read back from this sound")
     return marked
@@ -98,20 +108,21 @@ def _readings(
 ) -> Iterator[_Try]:
     """Give each reading and the bound on its chance, which counts all that its stage and those before look at.
 
-    Plain in every view; then by parts, then for expected payloads, then bent, in the first view alone: the mix,
-    or the loudest channel where the mix is silent.
+    Plain in every view, then the same with the weights for tones; then by parts, then for expected payloads, then
+    bent, in the first view alone: the mix, or the loudest channel where the mix is silent.
     """
-    alignments = detector.ALIGNMENTS * len(heard) * len(plans)
-    for summed in heard:
-        found = detector.plain(summed)
-        yield from _blind(summed, plans, alignments, partial(detector.read, found))
     if not heard:
         return
-    mix = heard[0]
+    mix, alignments = heard[0], 0
+    for tonal in (False, True):
+        alignments += detector.ALIGNMENTS * len(heard) * len(plans)
+        for summed in heard:
+            found = detector.plain(summed, tonal=tonal)
+            yield from _blind(summed, plans, alignments, partial(detector.read, found))
     found = detector.by_parts(mix)
     alignments += len(found) * tiles.PERIOD * len(plans)
     yield from _blind(mix, plans, alignments, partial(detector.read, found))
-    found += detector.plain(mix)
+    found += [*detector.plain(mix), *detector.plain(mix, tonal=True)]
     for plan in plans:
         for payload in expected:
             reading = detector.expected(found, plan[1], payload)
@@ -134,6 +145,14 @@ def _blind(
             yield summed, plan, reading, detector.chance(reading.z, alignments)
 
 
+def _tried(
+    sound: Sound, working: Sound, rate: int, gain: tiles.Floats, plan: Pattern, payload: int
+) -> tuple[Sound, list[float]]:
+    """Mark a sound with some gains; give it with the deviations that every view of it shows."""
+    marked = _marked(sound, working, rate, gain)
+    return marked, _shown(marked, rate, plan, payload)
+
+
 def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Sound:
     """Apply the gains to every channel by itself."""
     marked = np.empty_like(sound)
@@ -147,8 +166,13 @@ def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Soun
 def _shown(marked: Sound, rate: int, plan: Pattern, payload: int) -> list[float]:
     """Read the mark back in every view and give the deviations of its code word, 0 where it is not readable."""
     views = wave.views(wave.at_working_rate(marked, rate))
-    readings = [detector.read(detector.plain(tiles.integral(tiles.spectra(view))), plan) for view in views]
-    return [one.z if one and one.payload == payload else 0.0 for one in readings]
+    return [_shows(tiles.integral(tiles.spectra(view)), plan, payload) for view in views]
+
+
+def _shows(summed: tiles.Doubles, plan: Pattern, payload: int) -> float:
+    """Give the deviations of the code word as the better of both weightings reads it."""
+    readings = (detector.read(detector.plain(summed, tonal=tonal), plan) for tonal in (False, True))
+    return max((one.z for one in readings if one and one.payload == payload), default=0.0)
 
 
 def _geometry(bend: Bend) -> dict[str, float] | None:

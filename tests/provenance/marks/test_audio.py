@@ -12,7 +12,8 @@ from core.media.clip import Sound
 from core.media.read import whole_sound
 from core.media.write import Delivery
 from provenance.marks import MarkKey, MarkReading
-from provenance.marks.audio import MIN_SECONDS, detect, embed
+from provenance.marks.audio import MIN_SECONDS, detect, detector, embed, tiles, wave
+from provenance.marks.audio.pattern import pattern
 
 KEY = MarkKey("k1", bytes(range(32)))
 OTHER = MarkKey("k2", bytes(range(32, 64)))
@@ -236,6 +237,32 @@ def test_an_expected_payload_is_not_seen_where_it_is_not(marked: dict[str, Sound
         assert not detect(sound, RATE, keys, thorough=False, expected=[PAYLOAD, 2, 3]).found
     others = detect(marked["wind"], RATE, [KEY], thorough=False, expected=[PAYLOAD ^ 1])
     assert others.payload == PAYLOAD
+
+
+def organ() -> Sound:
+    """Hold chords of bare tones over next to no noise."""
+    chord = np.zeros(len(T))
+    for start in range(0, SECONDS, 2):
+        here = (start <= T) & (start + 2 > T)
+        fade = np.clip(np.minimum(T - start, start + 2 - T) / 0.03, 0, 1)[here]
+        for note in (1, 1.26, 1.498):
+            for overtone, level in ((1, 1), (2, 0.7), (3, 0.4), (4, 0.3), (6, 0.15), (8, 0.1)):
+                pitch = (131 + 9 * start) * note * overtone
+                chord[here] += level * fade * np.sin(2 * np.pi * pitch * T[here])
+    noise = 1e-4 * np.random.default_rng(4).standard_normal(len(T))
+    return (0.4 * chord / np.abs(chord).max() + noise).astype(np.float32)[:, None]
+
+
+def test_bare_tones_in_noise_are_read_by_the_weights_for_them() -> None:
+    sound = embed(organ(), RATE, KEY, PAYLOAD)
+    noise = np.random.default_rng(1).standard_normal(sound.shape) * np.sqrt(np.square(sound).mean() / 10)
+    noisy = (sound + noise).astype(np.float32)
+    assert payload_in(noisy) == PAYLOAD
+    summed = tiles.integral(tiles.spectra(wave.at_working_rate(noisy[:, 0], RATE)))
+    assert detector.read(detector.plain(summed, tonal=True), pattern(OTHER)) is None
+    plain = detector.expected(detector.plain(summed), pattern(KEY), PAYLOAD).z
+    tonal = detector.expected(detector.plain(summed, tonal=True), pattern(KEY), PAYLOAD).z
+    assert tonal > 1.2 * plain
 
 
 def test_silence_between_is_unreadable_not_absent(marked: dict[str, Sound]) -> None:

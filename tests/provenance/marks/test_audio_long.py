@@ -40,12 +40,12 @@ def test_spans_lose_nothing_and_stay_short(sizes: list[int]) -> None:
 def test_a_long_sound_carries_one_mark_and_says_where() -> None:
     marked = np.concatenate([*embed_long(cut(hiss(70), 5 * RATE), RATE, KEY, 77)])
     assert marked.shape == (70 * RATE, 1)
-    reading = detect_long(cut(np.concatenate((marked, hiss(70, 2))), 7 * RATE), RATE, [KEY])
+    reading = detect_long(cut(np.concatenate((marked, hiss(30, 2))), 7 * RATE), RATE, [KEY])
     assert (reading.payload, reading.key_id) == (77, "k1")
     assert reading.p_false < 1e-6
     assert reading.segments[0].found
     assert reading.segments[0].end == pytest.approx(70, abs=0.3)
-    assert reading.segments[-1].end == pytest.approx(140)
+    assert reading.segments[-1].end == pytest.approx(100)
     assert not any(part.found for part in reading.segments if part.end > 70.3)
     assert [one.start for one in reading.segments] == sorted(one.start for one in reading.segments)
 

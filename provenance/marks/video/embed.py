@@ -8,6 +8,7 @@ content, can be read. The strength follows a model of what VMAF would take off (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import cv2
@@ -29,8 +30,8 @@ _REFRESH = 10.0
 """Times a second at which the strength is measured anew, at most."""
 _STALE, _GONE = 4, 3.0
 """How many times as long it may stand, and the change in steps (of neighbouring frames, added up) after which not."""
-_BOOST, _AFTER = 1.3, 3
-"""How much stronger the first frames of a scene are marked, and how many: after a cut the eye is blind for a moment."""
+_BOOST, _ONSET = 1.3, 0.125
+"""How much stronger the first frames of a scene are marked, and for how many seconds: after a cut the eye is blind for a moment."""
 _UNKNOWN = 99.0
 """Motion that is assumed of a scene while these frames last."""
 _LEAN = 0.6
@@ -62,11 +63,15 @@ class _Marker:
         self._key, self._payload, self._size = key, payload, (width, height)
         self._span = pattern.span(width, height, min(pattern.ANALYSIS, max(2, min(width, height) // 2 * 2)))
         self._every = max(1, round(fps / _REFRESH))
+        self._after = max(1, round(fps * _ONSET))
+        self._second = max(1, round(fps))
         self._symbols = pattern.symbols(payload)
         self._age, self._moved = 0, 0.0
         self._since, self._gone = 0, 0.0
         self._last: Picture | None = None
         self._drawn: Plane | None = None
+        self._small: Plane | None = None
+        self._bearable, self._judged = 1.0, 0
         self._change: tuple[Picture, Picture] | None = None
 
     def mark(self, rgb: Picture) -> Picture:
@@ -87,8 +92,8 @@ class _Marker:
         """Say whether the strength must be measured anew: for the louder frames, after them, and where much has moved."""
         self._since += 1
         self._gone += self._moved
-        if self._age <= _AFTER:
-            return self._age in {0, _AFTER}
+        if self._age <= self._after:
+            return self._age in {0, self._after}
         return self._since >= self._every and (self._gone >= _GONE or self._since >= _STALE * self._every)
 
     def _cut(self, rgb: Picture) -> bool:
@@ -102,10 +107,13 @@ class _Marker:
     def _measured(self, rgb: Picture) -> tuple[Picture, Picture]:
         """Say what to add to a frame and what to take away, as bytes: one product cuts the other's part off."""
         luma = small_luma(rgb, *self._span)
-        strength = sight.strength(luma, self._moved if self._age >= _AFTER else _UNKNOWN)
+        first = self._age < self._after
+        strength = sight.strength(luma, _UNKNOWN if first else self._moved)
+        self._bear(luma, strength, None if first else self._moved)
+        strength *= self._bearable
         if self._age == 0 or self._drawn is None:
             self._drawn = self._weighed(luma, strength)
-        boost = _BOOST if self._age < _AFTER else 1.0
+        boost = _BOOST if self._age < self._after else 1.0
         full = cv2.resize(strength, self._size, interpolation=cv2.INTER_LINEAR)
         up, down = (
             cv2.cvtColor(
@@ -117,14 +125,32 @@ class _Marker:
         )
         return np.asarray(up, np.uint8), np.asarray(down, np.uint8)
 
+    def _bear(self, luma: Plane, strength: Plane, motion: float | None) -> None:
+        """Judge at a scene's start, after its first frames and once a second how much of the strength is borne."""
+        if self._age > self._after and self._age - self._judged < self._second:
+            return
+        high, wide = luma.shape
+        finest = math.log2(max(1.0, min(self._size) / min(high, wide)))
+        self._bearable = sight.bearable(luma, strength, self._unit(luma), finest, motion)
+        self._judged = self._age
+
+    def _unit(self, luma: Plane) -> Plane:
+        """Draw the pattern at the size of analysis, all waves alike; once a clip."""
+        if self._small is None:
+            high, wide = luma.shape
+            self._small = pattern.draw(self._key, self._payload, wide, high, pixels=min(self._size))
+        return self._small
+
     def _weighed(self, luma: Plane, strength: Plane) -> Plane:
         """Draw the pattern for a scene that starts with this frame, cut off at 2.5 standard deviations."""
         width, height = self._size
         high, wide = luma.shape
-        small = pattern.draw(self._key, self._payload, wide, high, pixels=min(width, height))
         opposed = self._towards(luma)
         response = (
-            self._towards(np.asarray(luma + small * cv2.resize(strength, (wide, high)), np.float32)) - opposed
+            self._towards(
+                np.asarray(luma + self._unit(luma) * cv2.resize(strength, (wide, high)), np.float32)
+            )
+            - opposed
         )
         amplitude = _amplitudes(opposed, response, self._layout()) * _coarse(self._layout(), width, height)
         drawn = pattern.draw(self._key, self._payload, width, height, amplitude)

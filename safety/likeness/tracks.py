@@ -22,6 +22,8 @@ _STRETCH = 4.0
 _SAME_LOOK = 0.8
 _LOST = 0.8  # seconds; a face may be missed in two samples and still be the same track
 _LEAST_OVERLAP = 0.25
+_MOST_AGAIN = 40
+"""Second chances in one frame; in a larger crowd whoever looks changed is somebody else, which costs a track."""
 _CUT = 32.0  # mean difference of thumbnails, of 255
 
 Box = tuple[int, int, int, int]
@@ -97,13 +99,14 @@ class Tracks:
         self._open: list[Track] = []
         self._done: list[Track] = []
         self._thumbnail: Picture | None = None
+        self._chances = 0
 
     def see(self, frame: Frame, faces: Sequence[Face], *, lasts: float) -> None:
         """Assign the faces of the next frame, which is shown for `lasts` seconds, to tracks."""
         if self._is_cut(frame):
             self._close(self._open)
         self._close([track for track in self._open if frame.time - track.end > _LOST])
-        free = list(self._open)
+        free, self._chances = list(self._open), _MOST_AGAIN
         for face in faces:
             seen = self._sight(frame, face)
             track = max(free, key=lambda known: overlap(known.box, face.box), default=None)
@@ -126,6 +129,9 @@ class Tracks:
         """Tell whether two sightings look like two people; landmarks that slipped get a second chance."""
         if float(before.look @ now.look) >= _SAME_LOOK:
             return False
+        self._chances -= 1
+        if self._chances < 0:
+            return True
         return float(self._again(before) @ self._again(now)) < _SAME_LOOK
 
     def _started(self, frame: Frame, face: Face) -> Track:

@@ -22,7 +22,7 @@ from safety.voice.degrade import resampled
 from safety.voice.enrol import enrol, usable
 from safety.voice.listen import EMBEDDED, FRAME_S, GAP_S, STEP, Heard, Listener
 from safety.voice.mel import RATE, Floats
-from safety.voice.score import LENGTHS, Calibration, heights, running
+from safety.voice.score import LENGTHS, Calibration, heights, running, unit
 from safety.voice.turns import turns
 
 SPEECH_S = 1.0
@@ -60,18 +60,24 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way of hearing the clip: `speed` is how much faster than the clip it runs."""
+    """One way of hearing the clip: `speed` is how much faster than the clip it runs.
+
+    `beside` are the vectors of the same windows heard in another way: then the means of both are compared, since what
+    enhancing leaves out and what it leaves in err in different directions.
+    """
 
     view: str
     wave: Floats
     heard: Heard
     calibration: Calibration
     speed: float = 1.0
+    beside: Floats | None = None
 
     @cached_property
     def vectors(self) -> Floats:
         """The projected vectors."""
-        return self.calibration.project(self.heard.vectors)
+        own = self.calibration.project(self.heard.vectors)
+        return own if self.beside is None else unit(own + self.calibration.project(self.beside))
 
     @cached_property
     def means(self) -> list[Floats]:
@@ -157,8 +163,9 @@ class Voice:
             return
         if reading.heard.snr_db(speech[0][0], speech[-1][1]) < CLEAR_DB:
             wave = self._listener.enhance(reading.wave)
-            heard = self._listener.hear(wave, reading.heard.speech)
-            yield Reading(_named(reading, "enhanced"), wave, heard, self._calibration)
+            heard = replace(reading.heard, vectors=self._listener.hear(wave, reading.heard.speech).vectors)
+            view, beside = _named(reading, "enhanced"), reading.heard.vectors
+            yield Reading(view, wave, heard, self._calibration, beside=beside)
         for speed in SPEEDS:
             wave = resampled(reading.wave, speed)
             heard = self._listener.hear(wave, reading.heard.speech, 2 * STEP)
@@ -192,7 +199,7 @@ class Voice:
                 if any(start < other_end and other_start < end for other_start, other_end in seen):
                     continue
                 seen.append((start, end))
-                finer = length == 1 and reading.speed == 1.0
+                finer = length == 1 and reading.speed == 1.0 and reading.beside is None
                 height = max(score, self._finer(reading, submodels, start, end)) if finer else score
                 yield Finding(
                     kind="voice",

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import pytest
 from core.errors import BadEnrolment, BadMedia, ModelMissing, Unavailable
 from core.media.clip import Clip, Picture, VideoTrack
 from core.media.probe import probe
+from core.media.read import frames
 from core.media.write import Mezzanine
 from generation.engines.persona import Persona, portrait
 from safety.likeness import Likeness, Template, build
 from safety.likeness.sampling import sampled
+from safety.likeness.tracks import Sighting, View
 
 PROTECTED, STRANGER = Persona(11), Persona(3)
 
@@ -288,3 +291,50 @@ def test_the_package_imports_without_the_heavy_libraries() -> None:
     code = f"import sys, safety.likeness; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("animal", ["cockatoo.mp4", "sam_01_dog.mp4"])
+def test_animals_are_no_references(
+    likeness: Likeness, album: Callable[..., Path], shared_data: Path, animal: str
+) -> None:
+    film = shared_data / "video" / animal
+    shown = [frame.rgb for frame in frames(film, want=lambda index: index % 20 == 0)]
+    assert shown
+    files = [album(f"{animal}-{number}", picture) for number, picture in enumerate(shown)]
+    with pytest.raises(BadEnrolment, match="None of the pictures"):
+        likeness.enrol(files)
+
+
+def test_a_crowd_of_two_hundred_is_followed_in_bounded_work(
+    likeness: Likeness, template: Template, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every face is a track, the protected one is found among them, and none is embedded more than once."""
+    scene = blank(1040, 1040 * 2)
+    small = [
+        np.asarray(cv2.resize(portrait(Persona(40 + n), size=128), (96, 96), interpolation=cv2.INTER_AREA))
+        for n in range(4)
+    ]
+    own = np.asarray(cv2.resize(portrait(PROTECTED, size=128), (96, 96), interpolation=cv2.INTER_AREA))
+    for number in range(200):
+        row, column = divmod(number, 20)
+        face = own if number == 77 else small[number % 4]
+        scene[4 + 104 * row :, 4 + 104 * column :][:96, :96] = face
+    known: list[View] = []
+    view, asked = likeness._eye.view, 0
+
+    def once(one: Sighting) -> View:
+        """Embed each of the five people once, for time's sake."""
+        nonlocal asked
+        asked += 1
+        same = [other for other in known if float(other.sighting.look @ one.look) > 0.97]
+        if same:
+            return replace(same[0], sighting=one)
+        known.append(view(one))
+        return known[-1]
+
+    monkeypatch.setattr(likeness._eye, "view", once)
+    screening = likeness.screen(clip_of(tmp_path / "crowd.mkv", [scene]), [template])
+    assert 190 <= screening.tracks <= 210
+    assert asked <= 200 + 12, "one view of each, and a few more of a near hit"
+    assert len(known) < 30
+    assert [finding.identity for finding in screening.findings] == ["person-1"]

@@ -70,6 +70,15 @@ def test_somebody_who_takes_another_ones_place_for_a_moment_is_another_track() -
     assert len(followed([(9, [shown]) for shown in (one, one, other, one)], again=0.9)) == 1
 
 
+def test_a_crowd_gets_so_many_second_looks_and_no_more() -> None:
+    def row(count: int, score: float) -> list[Face]:
+        return [face(60 * at, score=score) for at in range(count)]
+
+    assert len(followed([(9, row(40, 0.9)), (9, row(40, 0.6))], again=0.9)) == 40, "the control"
+    assert len(followed([(9, row(50, 0.9)), (9, row(50, 0.6))], again=0.9)) == 60
+    assert len(followed([(9, row(40, 0.9)), (9, row(40, 0.6)), (9, row(40, 0.9))], again=0.9)) == 40
+
+
 @pytest.mark.parametrize(
     ("box", "kept"),
     [((-10, -5, 30, 30), (0, 0, 20, 25)), ((150, 80, 30, 30), (150, 80, 10, 10))],

@@ -18,6 +18,7 @@ import numpy as np
 
 from audits.preemptive.result import Row, counted, untested
 from audits.preemptive.sound import grid, quality
+from audits.preemptive.sound.attacks import coded
 from audits.preemptive.sound.clips import SoundClip, made, sounds
 from core.errors import BadMedia
 from core.media.clip import Sound
@@ -31,6 +32,8 @@ _PUBLISHED_EVERY = 4  # the published lists run on every fourth clip
 _WRONG_KEYS = 100_000
 _QUICK_WRONG_KEYS = 200
 _SPEECH, _LONG = 4, 45.0  # the kind of made sound, and seconds, that speed is measured on
+_JOINT_SECONDS = 0.5
+_REACH_PARTLY, _REACH_SEGMENT = 0.95, 0.01
 _REACH_MEAN, _REACH_WORST = 4.45, 4.2
 _REACH_EMBED, _REACH_PLAIN, _REACH_SEARCH = 0.06, 0.002, 0.1
 
@@ -40,6 +43,7 @@ class _Count:
     hits: Counter[str] = field(default_factory=Counter)
     trials: Counter[str] = field(default_factory=Counter)
     pesq: list[float] = field(default_factory=list)
+    by_parts: list[float] = field(default_factory=list)
     snr: list[float] = field(default_factory=list)
 
     def add(self, case: str, hit: bool) -> None:
@@ -51,6 +55,9 @@ _REFUSED = "refused to be marked"
 _WRONG = "another payload than the one put in, all attacks"
 _TWIN = "control: mark in the unmarked twin"
 _STRANGER = "control: mark under a wrong key"
+_PARTLY = "spliced, AAC 64k: payload where a third is foreign"
+_FALSE_MARK = "spliced, AAC 64k: foreign seconds called marked"
+_FALSE_GAP = "spliced, AAC 64k: marked seconds called unmarked"
 
 
 def audio_mark(seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
@@ -71,6 +78,7 @@ def audio_mark(seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
             continue
         count.add(_REFUSED, hit=False)
         _attacked(clip, marked, key, payload, _cells(number, quick=quick), seed + number, count)
+        _spliced(clip, marked, key, payload, count)
         _controls(clip, marked, key, keys, dice, count)
     return (*_rates(count, quick=quick), *_qualities(count), *_speeds(key), *_untested())
 
@@ -104,6 +112,29 @@ def _attacked(
         count.add(_WRONG, hit=reading.found and reading.payload != payload)
 
 
+def _spliced(clip: SoundClip, marked: Sound, key: MarkKey, payload: int, count: _Count) -> None:
+    """Exchange the middle third for the clip's own unmarked sound, backwards, and count what is said of each second.
+
+    Half a second at every joint is not judged.
+    """
+    first, last = len(marked) // 3, 2 * len(marked) // 3
+    changed = np.concatenate((marked[:first], clip.sound[first:last][::-1], marked[last:]))
+    heard = coded("aac", 64).apply(changed, clip.rate, np.random.default_rng(0))
+    reading = audio.detect(heard, clip.rate, [key], thorough=False)
+    count.add(_PARTLY, hit=reading.payload == payload)
+    if not reading.found:
+        return
+    seconds, joints = len(marked) / clip.rate, (first / clip.rate, last / clip.rate)
+    for middle in np.arange(0.5, seconds - 0.5):
+        if min(abs(middle - joint) for joint in joints) < _JOINT_SECONDS:
+            continue
+        said = next((one for one in reading.segments if one.start <= middle < one.end), None)
+        if joints[0] < middle < joints[1]:
+            count.add(_FALSE_MARK, hit=said is not None and said.found)
+        else:
+            count.add(_FALSE_GAP, hit=said is not None and said.readable and not said.found)
+
+
 def _controls(
     clip: SoundClip, marked: Sound, key: MarkKey, keys: int, dice: np.random.Generator, count: _Count
 ) -> None:
@@ -111,6 +142,8 @@ def _controls(
     count.snr.append(quality.snr(clip.sound, marked))
     if (score := quality.pesq(clip.sound, marked, clip.rate)) is not None:
         count.pesq.append(score)
+    if (score := quality.pesq_by_parts(clip.sound, marked, clip.rate)) is not None:
+        count.by_parts.append(score)
     count.add(_TWIN, hit=audio.detect(clip.sound, clip.rate, [key]).found)
     tried, found = wrong_keys(marked, clip.rate, keys, dice)
     count.trials[_STRANGER] += tried
@@ -125,6 +158,9 @@ def _rates(count: _Count, *, quick: bool) -> Iterator[Row]:
             yield untested(name, "no clip could be attacked so")
             continue
         yield counted(name, count.hits[name], count.trials[name], reach=cell.reach)
+    yield counted(_PARTLY, count.hits[_PARTLY], count.trials[_PARTLY], reach=_REACH_PARTLY)
+    for case in (_FALSE_MARK, _FALSE_GAP):
+        yield counted(case, count.hits[case], count.trials[case], reach=_REACH_SEGMENT, better="low")
     for case in (_REFUSED, _WRONG, _TWIN, _STRANGER):
         yield counted(case, count.hits[case], count.trials[case], reach=0.0, better="low")
 
@@ -135,6 +171,8 @@ def _qualities(count: _Count) -> Iterator[Row]:
     else:
         yield _value("PESQ, wide band, mean", float(np.mean(count.pesq)), _REACH_MEAN)
         yield _value("PESQ, wide band, worst", min(count.pesq), _REACH_WORST)
+    if count.by_parts:
+        yield _value("PESQ, wide band, median of 3 s parts, worst", min(count.by_parts), _REACH_WORST)
     yield _value("sound over mark, dB, mean", float(np.mean(count.snr)) if count.snr else 0.0, 0.0)
 
 

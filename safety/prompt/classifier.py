@@ -19,6 +19,11 @@ from safety.prompt.convert import CLASSIFIER
 
 MAX_TOKENS = 128
 REGISTERS = ("video", "audio", "edit")
+OF_NAMES = frozenset({"public_figure", "ip_character", "artist_style", "voice_imitation"})
+"""Categories that ask who or what is named; all others are harms whoever is in them."""
+HARMS = frozenset(CATEGORIES) - OF_NAMES
+OUTPUTS = len(CATEGORIES) + 1
+"""The categories, and whether there is any harm at all."""
 Register = Literal["video", "audio", "edit"]
 Logits = npt.NDArray[np.float32]
 """(n, 18), float32, not calibrated, in the order of CATEGORIES."""

@@ -35,12 +35,34 @@ _AS_A_WORD = re.compile(
 _OF_WORK = re.compile(
     r"\s+(?:movie|film|character|costume|cosplay|franchise|cartoon|comic|theme|poster|logo|from\s+(?:the\s+)?[A-Z])",
 )
-_POLITICS = re.compile(
-    r"\b(?:senat\w+|representative|assembly\w*|legislat\w+|governor|mayor|council\w*|politic\w+|elect\w+|vot\w+|ballot\w*|"
-    r"campaign\w*|candidate\w*|congress\w*|parliament\w*|capitol|state house|democrat\w*|republican\w*|lawmaker\w*|"
-    r"deepfake\w*|press conference|brib\w+|impeach\w*|speech|commissioner|supervisor)\b",
-    re.IGNORECASE,
+_POLITICS = (
+    *(
+        "senat",
+        "representative",
+        "assembly",
+        "legislat",
+        "governor",
+        "mayor",
+        "council",
+        "politic",
+        "elect",
+        "vot",
+    ),
+    *(
+        "ballot",
+        "campaign",
+        "candidate",
+        "congress",
+        "parliament",
+        "capitol",
+        "democrat",
+        "republican",
+        "lawmaker",
+    ),
+    *("deepfake", "brib", "impeach", "commissioner", "supervisor", "speech"),
 )
+_POLITICAL_PAIRS = ("state house", "press conference")
+_WORDS = re.compile(r"[^\W\d_]+")
 _PLACES = frozenset(
     [
         "paris",
@@ -228,7 +250,14 @@ def meant(needs: int, text: str, start: int, end: int) -> bool:
         return True
     if needs == PERSON:
         return _person(text, start, end)
-    return bool(_POLITICS.search(text))
+    return _political(text)
+
+
+def _political(text: str) -> bool:
+    lower = text.lower()
+    if any(pair in lower for pair in _POLITICAL_PAIRS):
+        return True
+    return any(word.startswith(_POLITICS) for word in _WORDS.findall(lower))
 
 
 def _person(text: str, start: int, end: int) -> bool:

@@ -1,7 +1,8 @@
-"""Fine-tune the classifier: `python -m safety.prompt.finetune SHARED_DATA [EPOCHS]` writes adapter.npz beside the code.
+"""Fine-tune the classifier: `python -m safety.prompt.finetune SHARED_DATA [EPOCHS [OUT [FROM]]]` writes adapter.npz.
 
-Low-rank adapters in every dense layer of MiniLM, its biases and norms and a head of 18 categories, trained together
-on the training part of the corpus. The seed is fixed; on one thread the same data give the same file.
+Low-rank adapters in every dense layer of MiniLM, its biases and norms and a head, trained together on the training part
+of the corpus. The head has the 18 categories and, last, whether there is any harm at all but a name. FROM is the
+adapter of an earlier round to go on from. The seed is fixed; on one thread the same data give the same file.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from torch.nn import functional
 from core import models
 from core.decision import CATEGORIES
 from safety.prompt import adapter, corpus
+from safety.prompt.classifier import HARMS, OUTPUTS
 from safety.prompt.corpus import Example
 from safety.prompt.network import Network
 from safety.prompt.templates import wrappers
@@ -28,8 +30,9 @@ from safety.prompt.templates import wrappers
 SEED = 20261124
 MAX_TOKENS = 64
 _BATCH = 32
-_RATE = 1.5e-3
-_TYPO_SHARE = 0.12
+_RATE = 1.2e-3
+_TYPO_SHARE = 0.15
+_KEEP_EVERY = 150
 _UNSURE = 0.3
 """The weight of "is not about" for other categories in a harmful prompt: its sources name one category each."""
 
@@ -38,16 +41,19 @@ def train(
     examples: Sequence[Example],
     epochs: int,
     *,
+    earlier: adapter.Weights | None = None,
     tell: Any = sys.stderr,
-    after_epoch: Callable[[Network], None] | None = None,
+    keep: Callable[[Network], None] | None = None,
 ) -> Network:
-    """Train on the examples given, all of them."""
+    """Train on the examples given, all of them; `keep` is called every 150 steps and at the end."""
     from safetensors.numpy import load_file
 
     torch.manual_seed(SEED)
     rng = random.Random(SEED)
     tokenizer = _tokenizer()
-    network = Network(load_file(models.wheel_file("minilm")), len(CATEGORIES))
+    network = Network(load_file(models.wheel_file("minilm")), OUTPUTS)
+    if earlier:
+        network.resume(earlier)
     tuned = [parameter for parameter in network.parameters() if parameter.requires_grad]
     optimiser = torch.optim.AdamW(tuned, lr=_RATE, weight_decay=0.01)
     chosen = list(corpus.diluted(examples, list(wrappers()["sentences"]) + _calm(examples), rng))
@@ -68,8 +74,10 @@ def train(
                 spent = time.process_time() - began
                 tell.write(f"epoch {epoch} step {step}/{steps} loss {running:.4f} cpu {spent:.0f} s\n")
                 tell.flush()
-        if after_epoch:
-            after_epoch(network)
+                if keep and step % _KEEP_EVERY == 0:
+                    keep(network)
+    if keep:
+        keep(network)
     return network.eval()
 
 
@@ -112,33 +120,43 @@ def _loss(network: Network, batch: Sequence[Example], tokenizer: Any, rng: rando
 
 
 def _targets(batch: Sequence[Example]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    targets = np.array([[name in one.categories for name in CATEGORIES] for one in batch], np.float32)
-    harmful = targets.any(axis=1, keepdims=True)
-    weights = np.where(targets > 0, 2.0, np.where(harmful, _UNSURE, 1.0))
+    named = np.array([[name in one.categories for name in CATEGORIES] for one in batch], np.float32)
+    harmful = named.any(axis=1, keepdims=True)
+    weights = np.where(named > 0, 2.0, np.where(harmful, _UNSURE, 1.0))
+    any_harm = np.array([[bool(HARMS & {*one.categories})] for one in batch], np.float32)
+    targets = np.hstack([named, any_harm])
+    weights = np.hstack([weights, np.where(any_harm > 0, 2.0, 1.5)])
     return targets, (weights * np.array([[one.weight] for one in batch])).astype(np.float32)
 
 
 def _typed(text: str, rng: random.Random) -> str:
-    """Swap two neighbouring letters in some words of some texts, as hurried typists do."""
+    """Swap two neighbouring letters or leave one out in some words of some texts, as hurried typists do."""
     if rng.random() > _TYPO_SHARE:
         return text
     words = text.split(" ")
     for index, word in enumerate(words):
         if len(word) > 4 and word.isalpha() and rng.random() < 0.4:
             at = rng.randrange(1, len(word) - 2)
-            words[index] = word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+            swapped = word[at + 1] + word[at] if rng.random() < 0.7 else word[at]
+            words[index] = word[:at] + swapped + word[at + 2 :]
     return " ".join(words)
 
 
-def main(shared_data: Path, epochs: int) -> None:
+def main(shared_data: Path, epochs: int, out: Path, earlier: Path | None) -> None:
     """Train on the training part and write the adapter."""
     chosen = [one for one in corpus.examples(shared_data) if one.part == "train"]
 
     def keep(network: Network) -> None:
-        adapter.shipped().write_bytes(adapter.to_bytes(network.tuned()))
+        out.write_bytes(adapter.to_bytes(network.tuned()))
 
-    keep(train(chosen, epochs, after_epoch=keep))
+    train(chosen, epochs, earlier=adapter.load(earlier.read_bytes()) if earlier else None, keep=keep)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 2)
+    _, data, *rest = sys.argv
+    main(
+        Path(data),
+        int(rest[0]) if rest else 2,
+        Path(rest[1]) if len(rest) > 1 else adapter.shipped(),
+        Path(rest[2]) if len(rest) > 2 else None,
+    )

@@ -17,7 +17,7 @@ Tokens = tuple[str, ...]
 
 TOKEN = re.compile(r"[^\W_]+")
 _LONGEST = 6
-_REACH = 80
+_REACH = 64
 _SHORTEST_JOINED = 9
 _SHORTEST_NEAR = 5
 _SHORTEST_NEAR_ALONE = 7
@@ -64,18 +64,18 @@ class _Words:
 
     @classmethod
     def of(cls, view: View) -> _Words:
-        found = [(match[0].lower(), match.start(), match.end()) for match in TOKEN.finditer(view.text)]
-        texts = [text for text, _, _ in found]
-        lengths = [len(text) for text in texts]
+        spans = [match.span() for match in TOKEN.finditer(view.text)]
+        texts = [view.text[start:end].lower() for start, end in spans]
+        joined_at = [0, *itertools.accumulate(map(len, texts))]
         return cls(
             view,
             texts,
-            [start for _, start, _ in found],
-            [end for _, _, end in found],
+            [start for start, _ in spans],
+            [end for _, end in spans],
             " ".join(texts),
-            [*itertools.accumulate((length + 1 for length in lengths), initial=0)],
+            [*map(int.__add__, joined_at, range(len(joined_at)))],
             "".join(texts),
-            [*itertools.accumulate(lengths, initial=0)],
+            joined_at,
         )
 
 
@@ -122,10 +122,19 @@ def _fact(one: _Found, view: View, text: str, first: int, last: int) -> dict[str
 def _in_view(view: View, names: Sequence[Names], is_word: Callable[[str], bool]) -> Iterator[_Found]:
     """Yield the names of a view, longest first where several begin at one word, none inside another."""
     words = _Words.of(view)
-    unspaced = _UNSPACED.search(view.text) is not None
+    unspaced = not view.text.isascii() and _UNSPACED.search(view.text) is not None
     taken = 0
-    for index in range(len(words.texts)):
-        found = [one for some in names for one in _at(some, words, index, unspaced)]
+    for index, (spaced_at, joined_at) in enumerate(zip(words.spaced_at[:-1], words.joined_at, strict=False)):
+        spaced = words.spaced[spaced_at : spaced_at + _REACH]
+        joined = words.joined[joined_at : joined_at + _REACH]
+        found: list[_Found] = []
+        for some in names:
+            if spellings := some.spelled(spaced):
+                found += _spaced(some, words, index, spellings)
+            if spellings := some.spelled(joined):
+                found += _joined(some, words, index, spellings)
+            if unspaced and _UNSPACED.search(words.texts[index]):
+                found += _unspaced(some, words, index)
         best = max(found, key=lambda one: one.end) if found else None
         if best and best.end > taken:
             taken = best.end
@@ -133,24 +142,24 @@ def _in_view(view: View, names: Sequence[Names], is_word: Callable[[str], bool])
     yield from _with_errors(words, names, is_word)
 
 
-def _at(names: Names, words: _Words, index: int, unspaced: bool) -> Iterator[_Found]:
-    """Yield the names that begin at a word: word by word, run together, or inside a script without spaces."""
-    start = words.starts[index]
-    at = words.spaced_at[index]
-    for spelling in names.spelled(words.spaced[at : at + _REACH]):
-        end = at + len(spelling)
+def _spaced(names: Names, words: _Words, index: int, spellings: Iterable[str]) -> Iterator[_Found]:
+    """Yield the names that begin at a word and go on word by word."""
+    for spelling in spellings:
+        end = words.spaced_at[index] + len(spelling)
         if end == len(words.spaced) or words.spaced[end] == " ":
-            yield from _meant(
-                names, spelling, words.view, start, words.ends[index + spelling.count(" ")], "exact"
-            )
-    at = words.joined_at[index]
-    for spelling in names.spelled(words.joined[at : at + _REACH]):
+            last = words.ends[index + spelling.count(" ")]
+            yield from _meant(names, spelling, words.view, words.starts[index], last, "exact")
+
+
+def _joined(names: Names, words: _Words, index: int, spellings: Iterable[str]) -> Iterator[_Found]:
+    """Yield the names whose words the prompt divides in another way, or not at all."""
+    for spelling in spellings:
         if len(spelling) >= _SHORTEST_JOINED and len(spelling) > len(words.texts[index]):
-            last = bisect.bisect_left(words.joined_at, at + len(spelling))
-            if words.joined_at[last] == at + len(spelling) and last - index <= _LONGEST:
-                yield from _meant(names, spelling, words.view, start, words.ends[last - 1], "exact")
-    if unspaced and _UNSPACED.search(words.texts[index]):
-        yield from _unspaced(names, words, index)
+            end = words.joined_at[index] + len(spelling)
+            last = bisect.bisect_left(words.joined_at, end)
+            if words.joined_at[last] == end and last - index <= _LONGEST:
+                until = words.ends[last - 1]
+                yield from _meant(names, spelling, words.view, words.starts[index], until, "exact")
 
 
 def _unspaced(names: Names, words: _Words, index: int) -> Iterator[_Found]:

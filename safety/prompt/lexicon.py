@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,19 +21,24 @@ _SLOTS = {
 }
 _FILES = ("lexicon.yaml", "lexicon_world.yaml")
 _TOKEN = re.compile(r"[^\W_]+")
+_DIGITS = frozenset("0123456789")
+_LATIN_AND_NEAR = "\u0530"
+"""The last letter of Latin, Greek and Cyrillic; patterns of other scripts cannot match below it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """One pattern of a group; it can only match where a word begins with one of `stems`, or anywhere if there are none.
+    """One pattern of a group; it can only match where a text has one of `words`, or a word that begins with one of `stems`.
 
-    `beyond` is the least letter that a text must have for a pattern in another script.
+    Where there are neither it can match anywhere. `beyond` is the least letter that a text must have for a pattern in
+    another script.
     """
 
     regex: re.Pattern[str]
     group: Group
     stems: tuple[str, ...]
     beyond: str
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +52,28 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Lexicon:
-    """All patterns, and which of them a word can begin."""
+    """All patterns, and which of them a text with a certain word, number or script can have."""
 
     patterns: tuple[Pattern, ...]
     always: tuple[int, ...]
+    numbered: tuple[int, ...]
+    beyond: tuple[int, ...]
     by_stem: Mapping[str, tuple[int, ...]]
+    by_word: Mapping[str, tuple[int, ...]]
     stems: Any
 
     def candidates(self, text: str) -> Iterator[Pattern]:
         """Yield the patterns that could match in a text, in their order."""
         found = set(self.always)
+        highest = max(text, default="")
+        if highest > _LATIN_AND_NEAR:
+            found.update(self.beyond)
+        if not _DIGITS.isdisjoint(text):
+            found.update(self.numbered)
         for word in {match[0].lower() for match in _TOKEN.finditer(text)}:
+            found.update(self.by_word.get(word, ()))
             for stem in self.stems.prefixes(word):
                 found.update(self.by_stem[stem])
-        highest = max(text, default="")
         for index in sorted(found):
             if self.patterns[index].beyond <= highest:
                 yield self.patterns[index]
@@ -72,12 +85,22 @@ def lexicon() -> Lexicon:
     import marisa_trie
 
     patterns = tuple(pattern for name in _FILES for entry in _entries(name) for pattern in _compiled(entry))
-    by_stem: dict[str, tuple[int, ...]] = {}
-    for index, pattern in enumerate(patterns):
-        for stem in pattern.stems:
-            by_stem[stem] = (*by_stem.get(stem, ()), index)
-    always = tuple(index for index, pattern in enumerate(patterns) if not pattern.stems)
-    return Lexicon(patterns, always, by_stem, marisa_trie.Trie(by_stem))
+    anywhere = [at for at, pattern in enumerate(patterns) if not (pattern.stems or pattern.words)]
+    beyond = tuple(at for at in anywhere if patterns[at].beyond)
+    numbered = tuple(at for at in anywhere if patterns[at].regex.pattern.startswith("(?:[1-9]"))
+    always = tuple(at for at in anywhere if at not in beyond and at not in numbered)
+    by_stem = _indexed(pattern.stems for pattern in patterns)
+    by_word = _indexed(pattern.words for pattern in patterns)
+    return Lexicon(patterns, always, numbered, beyond, by_stem, by_word, marisa_trie.Trie(by_stem))
+
+
+def _indexed(keys: Iterable[tuple[str, ...]]) -> dict[str, tuple[int, ...]]:
+    """Give for each key the places that have it."""
+    found: dict[str, tuple[int, ...]] = {}
+    for at, some in enumerate(keys):
+        for key in some:
+            found[key] = (*found.get(key, ()), at)
+    return found
 
 
 def _entries(name: str) -> list[dict[str, Any]]:
@@ -93,14 +116,17 @@ def _compiled(entry: dict[str, Any]) -> Iterator[Pattern]:
         yield Pattern(re.compile(_filled(frame), re.IGNORECASE), group, _openings(frame), _beyond(frame))
     if "terms" in entry:
         terms = [folded(term) for term in entry["terms"]]
-        stems = () if anywhere else tuple({_first_word(term) for term in terms})
+        telling = [] if anywhere else sorted({_telling_word(term) for term in terms})
+        stems = tuple(word.rstrip("*") for word in telling if word.endswith("*"))
+        words = tuple(word for word in telling if not word.endswith("*"))
         beyond = min(map(_beyond, terms)) if anywhere else ""
-        yield Pattern(_any_of(entry["terms"], anywhere=anywhere), group, stems, beyond)
+        yield Pattern(_any_of(entry["terms"], anywhere=anywhere), group, stems, beyond, words)
 
 
-def _first_word(term: str) -> str:
-    match = _TOKEN.search(term)
-    return match[0] if match else ""
+def _telling_word(term: str) -> str:
+    """Give the longest word of a term, with the star that lets it go on: no text without it has the term."""
+    words: list[str] = re.findall(r"[^\W_]+\*?", term)
+    return max(words, key=len)
 
 
 def _beyond(text: str) -> str:

@@ -82,6 +82,9 @@ class Network(nn.Module):
 
     def tuned(self) -> dict[str, npt.NDArray[np.float32]]:
         """Give what training changed, under the names that `adapter.merged` reads."""
+        return {name: tensor.detach().numpy().copy() for name, tensor in self._named().items()}
+
+    def _named(self) -> dict[str, Tensor]:
         found: dict[str, Any] = {}
         for layer in range(LAYERS):
             for name in ADAPTED:
@@ -91,8 +94,15 @@ class Network(nn.Module):
         for name in norm_names():
             norm = self.norms[_plain(name)]
             found |= {f"{name}.weight": norm.weight, f"{name}.bias": norm.bias}
-        found |= {"head.weight": self.head.weight, "head.bias": self.head.bias}
-        return {name: tensor.detach().numpy().copy() for name, tensor in found.items()}
+        return found | {"head.weight": self.head.weight, "head.bias": self.head.bias}
+
+    def resume(self, tuned: Weights) -> None:
+        """Go on from what an earlier round changed; outputs of the head that it did not have start at zero."""
+        with torch.no_grad():
+            for name, parameter in self._named().items():
+                earlier = torch.from_numpy(tuned[name].astype(np.float32))
+                parameter[: len(earlier)].copy_(earlier)
+                parameter[len(earlier) :].zero_()
 
 
 def norm_names() -> Sequence[str]:

@@ -12,7 +12,7 @@ import csv
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,34 +37,26 @@ def build(out: Path, name: str, version: str, spellings: Iterable[Spelling], key
 
     rows = _rows(spellings)
     names = marisa_trie.Trie(rows)
-    kinds = sorted({one.kind for one, _ in rows.values()})
-    offices = sorted({one.office for one, _ in rows.values()})
+    told = {text: _about(one) for text, (one, _) in rows.items()}
+    abouts = sorted({*told.values()})
+    places = {about: place for place, about in enumerate(abouts)}
     records = np.zeros(len(names), RECORD)
-    for text, (one, main) in rows.items():
-        records[names.key_id(text)] = (
-            names.key_id(main),
-            one.jurisdiction.encode()[:2],
-            kinds.index(one.kind),
-            offices.index(one.office),
-            _needs(one),
-        )
-    words = marisa_trie.Trie(
-        {word for text in rows for word in text.split(" ") if len(word) >= SHORTEST_NEAR}
-    )
-    near = [(zlib.crc32(cut.encode()), words.key_id(word)) for word in words for cut in cuts(word)]
+    for text, (_, main) in rows.items():
+        records[names.key_id(text)] = (names.key_id(main), places[told[text]])
+    words = marisa_trie.Trie(_words(rows))
+    near = sorted((zlib.crc32(cut.encode()), words.key_id(word)) for word in words for cut in cuts(word))
     out.mkdir(parents=True, exist_ok=True)
     names.save(str(out / "names.marisa"))
     records.tofile(out / "names.bin")
     words.save(str(out / "words.marisa"))
-    np.sort(np.array(near, NEAR), order="hash").tofile(out / "near.bin")
+    np.array([hashed for hashed, _ in near] + [word for _, word in near], NEAR).tofile(out / "near.bin")
     about = {
         "format": FORMAT,
         "name": name,
         "version": version,
         "names": len({main for _, main in rows.values()}),
         "spellings": len(rows),
-        "kinds": kinds,
-        "offices": offices,
+        "abouts": abouts,
         "files": {file: hashlib.sha256((out / file).read_bytes()).hexdigest() for file in FILES},
     }
     _sign(out, json.dumps(about, indent=1).encode(), key)
@@ -80,6 +72,23 @@ def _sign(out: Path, content: bytes, key: bytes) -> None:
     scratch = out / ".pack.sig"
     scratch.write_text(f"{private.public_key().public_bytes_raw().hex()} {private.sign(content).hex()}\n")
     scratch.replace(out / "pack.sig")
+
+
+def _about(one: Spelling) -> tuple[str, str, str, int]:
+    """Give what a pack tells of a spelling: kind, office, jurisdiction, and what it needs around it."""
+    return one.kind, one.office, one.jurisdiction[:2], _needs(one)
+
+
+def _words(rows: Mapping[str, tuple[Spelling, str]]) -> set[str]:
+    """Give the words to find with a typing error: those of names, but not names that we have run together ourselves."""
+    squashed = {text.replace(" ", "") for text in rows if " " in text}
+    return {
+        word
+        for text in rows
+        if text not in squashed
+        for word in text.split(" ")
+        if len(word) >= SHORTEST_NEAR
+    }
 
 
 def _rows(spellings: Iterable[Spelling]) -> dict[str, tuple[Spelling, str]]:
@@ -134,7 +143,7 @@ def _initialled() -> Iterator[Spelling]:
     """Add the initial with the surname for people of our own lists: it counts where a person is meant."""
     for one in namelists.written():
         words = one.text.split()
-        if one.kind == "public_figure" and len(words) == 2 and one.text.isascii():
+        if one.kind == "public_figure" and len(words) == 2 and one.text.isascii() and words[0][0] not in "AI":
             yield replace(one, text=f"{words[0][0]} {words[1]}", ordinary=True)
 
 

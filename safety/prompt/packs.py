@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,12 @@ from core.errors import ModelMissing
 from core.finding import Model
 from core.models import file_sha256
 
-FORMAT = 1
-RECORD = np.dtype([("who", "<u4"), ("place", "S2"), ("kind", "u1"), ("office", "u1"), ("needs", "u1")])
-"""`who` is the trie id of the main spelling; `needs` what else must be there for the name to count."""
-NEAR = np.dtype([("hash", "<u4"), ("word", "<u4")])
-"""Ordered by `hash`, the CRC-32 of a word or of what is left of it without one letter (Garbe, SymSpell)."""
+FORMAT = 2
+RECORD = np.dtype([("who", "<u4"), ("about", "<u2")])
+"""`who` is the trie id of the main spelling, `about` a place in the list of what there is to tell, in pack.json."""
+NEAR = np.dtype("<u4")
+"""All hashes in order, each the CRC-32 of a word or of what is left of it without one letter (Garbe, SymSpell), and
+then, in the same order, the trie ids of the words."""
 FILES = ("names.marisa", "names.bin", "words.marisa", "near.bin")
 NOTHING, PERSON, POLITICS = 0, 1, 2
 """What a spelling needs around it: nothing, a sign of a person (or a work), a sign of politics."""
@@ -48,13 +49,16 @@ class Pack:
 
     name: str
     version: str
-    kinds: Sequence[str]
-    offices: Sequence[str]
+    abouts: Sequence[tuple[str, str, str, int]]
+    """Kind, office, jurisdiction, and what else must be there for the name to count."""
     model: Model
     names: Any
+    spelled: Callable[[str], Iterable[str]]
+    """Gives the spellings that a text, in lower case with single spaces, begins with."""
     words: Any
     records: npt.NDArray[Any]
-    near: npt.NDArray[Any]
+    hashes: npt.NDArray[np.uint32]
+    near: npt.NDArray[np.uint32]
 
     @classmethod
     def load(cls, folder: Path, trusted: Sequence[str]) -> Pack:
@@ -68,41 +72,33 @@ class Pack:
         names, words = marisa_trie.Trie(), marisa_trie.Trie()
         names.mmap(str(folder / "names.marisa"))
         words.mmap(str(folder / "words.marisa"))
+        near = np.memmap(folder / "near.bin", NEAR, "r")
         return cls(
             about["name"],
             about["version"],
-            tuple(about["kinds"]),
-            tuple(about["offices"]),
+            tuple(map(tuple, about["abouts"])),
             Model(f"names {about['name']} {about['version']}", file_sha256(folder / "pack.json")),
             names,
+            names.prefixes,
             words,
             np.memmap(folder / "names.bin", RECORD, "r"),
-            np.memmap(folder / "near.bin", NEAR, "r"),
+            near[: len(near) // 2],
+            near[len(near) // 2 :],
         )
-
-    def spelled(self, text: str) -> Iterable[str]:
-        """Give the spellings that `text`, in lower case with single spaces, begins with."""
-        prefixes: list[str] = self.names.prefixes(text)
-        return prefixes
 
     def nearby(self, word: str) -> Iterator[str]:
         """Give the words of this pack that are one typing error away."""
         hashes = np.array([zlib.crc32(cut.encode()) for cut in cuts(word)], np.uint32)
-        first = np.searchsorted(self.near["hash"], hashes, "left")
-        last = np.searchsorted(self.near["hash"], hashes, "right")
-        found = {int(self.near["word"][at]) for a, b in zip(first, last, strict=True) for at in range(a, b)}
+        first = self.hashes.searchsorted(hashes, "left").tolist()
+        last = self.hashes.searchsorted(hashes, "right").tolist()
+        found = {int(self.near[at]) for a, b in zip(first, last, strict=True) for at in range(a, b)}
         yield from one_error_away(word, map(self.words.restore_key, found))
 
     def known(self, spelling: str) -> Known:
         """Tell what a spelling of this pack stands for."""
-        record = self.records[self.names.key_id(spelling)]
-        return Known(
-            self.kinds[record["kind"]],
-            self.names.restore_key(int(record["who"])).replace(" ", "-"),
-            self.offices[record["office"]],
-            record["place"].decode(),
-            int(record["needs"]),
-        )
+        who, about = self.records[self.names.key_id(spelling)].item()
+        kind, office, place, needs = self.abouts[about]
+        return Known(kind, self.names.restore_key(who).replace(" ", "-"), office, place, needs)
 
 
 def cuts(word: str) -> set[str]:

@@ -28,6 +28,7 @@ _SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,]{1,3}[^\W\d_](?![^\W_]))
 _LEET_WORD = re.compile(r"[\w@$!|+]+")
 _MEASURE = re.compile(r"\d+(?:k|d|g|x|p|s|h|m|mm|cm|km|am|pm|hz|fps|th)|\d*(?:1st|2nd|3rd)", re.IGNORECASE)
 _CODED_INSIDE = re.compile(r"[A-Za-z][013457@$!|+]+[A-Za-z]")
+_LEET_SIGNS = frozenset(map(chr, LEET))
 _MANY_CODED = 3
 _SHORT_WORDS = frozenset(
     {"a", "i", "at", "to", "as", "is", "it", "so", "see", "eat", "tie", "sit", "seat", "tea", "toes"}
@@ -168,6 +169,8 @@ def _fold(character: str) -> str:
 
 
 def _folds(text: str) -> Iterator[Piece]:
+    if text.isascii():
+        return
     for place, character in enumerate(text):
         fold = _fold(character)
         if fold != character:
@@ -197,6 +200,8 @@ def _joins(text: str) -> Iterator[Piece]:
 
 def _unleets(text: str) -> Iterator[Piece]:
     """Read digits and signs as letters inside words that have letters too, and then in short words that have none."""
+    if _LEET_SIGNS.isdisjoint(text):
+        return
     many = len(_CODED_INSIDE.findall(text)) >= _MANY_CODED
     for match in _LEET_WORD.finditer(text):
         word = match[0].rstrip("!")
@@ -239,8 +244,11 @@ def _reads_better(guess: str, text: str, is_word: Callable[[str], bool] | None) 
 def _disguised(views: Sequence[View]) -> bool:
     """Whether disguises were taken off that ordinary typing does not put on."""
     raw, fold, skeleton, joined, unleeted = (view.text for view in views[:5])
-    hidden = any(unicodedata.category(character) == "Cf" or _styled(character) for character in raw)
-    stacked = sum(0x300 <= ord(character) <= 0x36F for character in unicodedata.normalize("NFC", raw))
+    ascii_only = raw.isascii()
+    hidden = not ascii_only and any(
+        unicodedata.category(character) == "Cf" or _styled(character) for character in raw
+    )
+    stacked = 0 if ascii_only else sum(map(_mark, unicodedata.normalize("NFC", raw)))
     mixed = any(re.search("[A-Za-z]", fold[start:end]) for _, start, end in _skeletons(fold))
     coded = sum(bool(_CODED_INSIDE.search(joined, start, end)) for _, start, end in _unleets(joined))
     return (
@@ -250,6 +258,10 @@ def _disguised(views: Sequence[View]) -> bool:
         or joined != skeleton
         or (coded >= 3 and coded >= len(unleeted.split()) / 5)
     )
+
+
+def _mark(character: str) -> bool:
+    return 0x300 <= ord(character) <= 0x36F
 
 
 def _styled(character: str) -> bool:

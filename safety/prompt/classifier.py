@@ -26,17 +26,35 @@ OUTPUTS = len(CATEGORIES) + 1
 """The categories, and whether there is any harm at all."""
 Register = Literal["video", "audio", "edit"]
 Logits = npt.NDArray[np.float32]
-"""(n, 18), float32, not calibrated, in the order of CATEGORIES."""
+"""(n, 19), float32, not calibrated: CATEGORIES in their order, and any harm."""
+Evidence = npt.NDArray[np.float64]
+"""(n, 18), not calibrated, in the order of CATEGORIES."""
 
-_HALF, _EIGHT_TENTHS = 0.05, 0.001
-_LOGIT_OF_EIGHT_TENTHS = float(np.log(4.0))
+_MEANS = np.log([1.0, 4.0, 19.0])
+"""The log odds of the scores 0.5, 0.8 and 0.95, which the knots of a scale stand for."""
+_HARM_RATES, _NAME_RATES = (0.05, 0.01, 0.001), (0.02, 0.002, 0.0005)
+_NORMAL = (2.0537, 2.8782, 3.2905)
+"""How many standard deviations above the mean a normal distribution has the rates of names."""
 _GENTLEST = 0.6
-"""The least slope: where ordinary prompts lie close together, a small step above them is no certainty."""
+"""The least step between knots: where ordinary prompts lie close together, a small step above them is no certainty."""
+_HARM = np.array([name in HARMS for name in CATEGORIES])
+
+
+def evidence(logits: Logits) -> Evidence:
+    """Put the windows of one prompt, the whole text first, together: (n, 19) to (18,).
+
+    Any harm speaks for each harm. With n windows there are n chances of a high value by accident, which the logarithm
+    of n takes back from all but the whole text.
+    """
+    each = logits[:, :-1].astype(np.float64) + np.where(_HARM, logits[:, -1:], 0.0)
+    each[1:] -= np.log(len(each))
+    highest: Evidence = each.max(axis=0)
+    return highest
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Slope and centre, (18, 2), for each kind of prompt."""
+    """The evidence that scores 0.5, 0.8 and 0.95, (18, 3), for each kind of prompt; one row for all harms."""
 
     of: Mapping[str, npt.NDArray[np.float64]]
 
@@ -49,13 +67,17 @@ class Scale:
         except (OSError, ValueError, KeyError) as error:
             raise ModelMissing("the calibration of the prompt classifier cannot be read") from error
 
-    def scores(self, logits: Logits, register: Register) -> npt.NDArray[np.float64]:
-        """Turn logits (n, 18) into scores 0-1.
+    def scores(self, found: Evidence, register: Register) -> Evidence:
+        """Turn evidence (n, 18) into scores 0-1.
 
-        One ordinary prompt in 20 scores 0.5 and more, one in 1000 scores 0.8 and more, per category.
+        Of ordinary prompts one in 20 scores 0.5 and more, one in 100 0.8, one in 1000 0.95, in the highest of all
+        harms; in a category of names one in 50, 500 and 2000.
         """
-        slope, centre = self.of[register].T
-        calibrated: npt.NDArray[np.float64] = 1 / (1 + np.exp(-np.clip(slope * (logits - centre), -50, 50)))
+        low, middle, high = self.of[register].T
+        below = _MEANS[1] * (found - low) / (middle - low)
+        above = _MEANS[1] + (_MEANS[2] - _MEANS[1]) * (found - middle) / (high - middle)
+        odds = np.where(found < middle, below, above)
+        calibrated: Evidence = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
         return calibrated
 
 
@@ -86,8 +108,8 @@ class Classifier:
         return cls(session, tokenizer, Scale.load(), (model, Model("minilm-tokenizer", digest), scale))
 
     def scores(self, texts: Sequence[str], register: Register) -> dict[str, float]:
-        """Score one prompt from its windows: the highest of them, four decimals."""
-        calibrated = self.scale.scores(self.logits(texts).max(axis=0), register)
+        """Score one prompt from its windows, the whole text first; four decimals."""
+        calibrated = self.scale.scores(evidence(self.logits(texts)), register)
         return {name: round(float(score), 4) for name, score in zip(CATEGORIES, calibrated, strict=True)}
 
     def logits(self, texts: Sequence[str]) -> Logits:
@@ -114,21 +136,24 @@ def shipped_scale() -> Path:
     return Path(__file__).with_name("calibration.json")
 
 
-def calibrated(ordinary: Logits) -> npt.NDArray[np.float64]:
-    """Fit slope and centre, (18, 2), so that scores mean what `Scale.scores` says on ordinary prompts.
+def calibrated(ordinary: Evidence) -> npt.NDArray[np.float64]:
+    """Fit the knots, (18, 3), so that scores mean what `Scale.scores` says on ordinary prompts (n, 18).
 
-    The tail is a normal distribution's, or the empirical one where that reaches further.
+    Names are rare in them: their tail is a normal distribution's, or the empirical one where that reaches further.
     """
     mean, spread = ordinary.mean(axis=0), ordinary.std(axis=0)
-    centre = np.maximum(np.quantile(ordinary, 1 - _HALF, axis=0), mean + 1.645 * spread)
-    high = np.maximum(np.quantile(ordinary, 1 - _EIGHT_TENTHS, axis=0), mean + 3.09 * spread)
-    slope = np.minimum(
-        _LOGIT_OF_EIGHT_TENTHS / np.maximum(high - centre, 1e-3), _LOGIT_OF_EIGHT_TENTHS / _GENTLEST
-    )
-    return np.stack([slope, high - _LOGIT_OF_EIGHT_TENTHS / slope], axis=1)
+    harm = np.quantile(ordinary[:, _HARM].max(axis=1), [1 - rate for rate in _HARM_RATES])
+    names = np.quantile(ordinary, [1 - rate for rate in _NAME_RATES], axis=0)
+    normal = mean + np.outer(_NORMAL, spread)
+    knots = np.where(_HARM[:, None], harm, np.maximum(names, normal).T)
+    least = np.array([[0, _GENTLEST, 2 * _GENTLEST]])
+    return np.maximum.accumulate(np.maximum(knots, knots[:, :1] + least), axis=1) + least * 1e-6
 
 
 def thresholds() -> dict[str, dict[str, float]]:
-    """Read for each kind of prompt the highest score that one ordinary prompt in 100 and in 20 reaches."""
+    """Read for each kind of prompt the highest score, of all that a reader gives, that one ordinary prompt in 100 and in
+
+    20 reaches.
+    """
     told = json.loads(shipped_scale().read_text())
     return {name: dict(told[name]["highest"]) for name in REGISTERS}

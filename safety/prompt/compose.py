@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.decision import CATEGORIES
+from safety.prompt.classifier import OF_NAMES
 
 Hit = Mapping[str, Any]
 Entity = dict[str, Any]
@@ -48,8 +49,9 @@ _PROTECTIVE = re.compile(
 )
 _HITS = {"nudity": 0.7, "slur": 0.7, "style": 0.4}
 _HIT = 0.9
-_UNNAMED_MINOR, _UNNAMED = 0.94, 0.7
-_OF_NAMES = frozenset({"voice_imitation", "artist_style", "public_figure", "ip_character"})
+_UNNAMED_MINOR, _UNNAMED = 0.94, 0.45
+_BY_LISTS = frozenset({"public_figure", "ip_character"})
+"""Who is known, and what is somebody's, only lists can tell: the classifier takes every name for a famous one."""
 _PROPER = re.compile(r"(?<=[^\s.!?:;\"“(])[ -]+(?!I\b|TV\b|4K\b|HD\b|3D\b|POV\b)[A-ZÀ-Þ]\w+")
 
 
@@ -113,13 +115,13 @@ def _around(text: str, start: int, end: int) -> str:
 def named(
     scores: Mapping[str, float], text: str, hits: Sequence[Hit], entities: Sequence[Entity]
 ) -> dict[str, float]:
-    """Hold back the scores of what needs a name where nothing in the prompt looks like one.
+    """Hold back the scores of what needs a name: of people and works always, since `fused` puts in what lists know.
 
-    A voice, a manner, a person or a character is a question of who: "in the voice of an old sailor" asks for nobody's.
+    A voice or a manner is held back where nothing looks like a name: "in the voice of an old sailor" asks for nobody's.
     """
-    if entities or _PROPER.search(text) or any(hit["category"] in _OF_NAMES for hit in hits):
-        return dict(scores)
-    return {name: min(score, _UNNAMED) if name in _OF_NAMES else score for name, score in scores.items()}
+    somebody = entities or _PROPER.search(text) or any(hit["category"] in OF_NAMES for hit in hits)
+    held = _BY_LISTS if somebody else OF_NAMES
+    return {name: min(score, _UNNAMED) if name in held else score for name, score in scores.items()}
 
 
 def fused(scores: Mapping[str, float], hits: Sequence[Hit], entities: Sequence[Entity]) -> dict[str, float]:
@@ -148,9 +150,9 @@ def _of_entity(entity: Entity) -> list[tuple[str, float]]:
     if entity["kind"] == "franchise":
         return [("ip_character", 0.95)]
     if entity["kind"] == "brand":
-        return [("ip_character", 0.6)]
+        return [("ip_character", _UNNAMED)]
     if entity["kind"] == "living_artist":
-        return [("artist_style", 0.95 if "style" in asked else 0.7)]
+        return [("artist_style", 0.95 if "style" in asked else _UNNAMED)]
     if entity["kind"] != "public_figure":
         return []
     political = entity["office"] in _OFFICES and ({"political", "deception"} & {*asked})

@@ -11,6 +11,8 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 from safety.prompt import decode
 from safety.prompt.confusables import LEET, LOOKALIKES
@@ -24,7 +26,7 @@ _LIGATURES = {"œ": "oe", "Œ": "OE", "æ": "ae", "Æ": "AE", "ß": "ss"}
 _ALPHABETIC = re.compile(r"[\u0370-\u052f]")
 _LETTERS = re.compile(r"[A-Za-z]+")
 _WORD = re.compile(r"\S+")
-_SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,]{1,3}[^\W\d_](?![^\W_])){3,}")
+_SPACED = re.compile(r"(?<![^\W_])[^\W\d_](?:[\s.\-_*|,;:!?'’]{1,3}[^\W\d_](?![^\W_])){3,}")
 _LEET_WORD = re.compile(r"[\w@$!|+]+")
 _MEASURE = re.compile(r"\d+(?:k|d|g|x|p|s|h|m|mm|cm|km|am|pm|hz|fps|th)|\d*(?:1st|2nd|3rd)", re.IGNORECASE)
 _CODED_INSIDE = re.compile(r"[A-Za-z][013457@$!|+]+[A-Za-z]")
@@ -33,7 +35,8 @@ _MANY_CODED = 3
 _SHORT_WORDS = frozenset(
     {"a", "i", "at", "to", "as", "is", "it", "so", "see", "eat", "tie", "sit", "seat", "tea", "toes"}
 )
-_SHORTEST_SWAPPED = 5
+_SHORTEST_SWAPPED, _SHORTEST_STEM = 5, 3
+_ENDINGS = ("ing", "ed", "es", "er", "s")
 _LONGEST_FOLD = 4
 _ROUNDS = 12
 _PLAUSIBLE = 0.2
@@ -194,8 +197,16 @@ def _joins(text: str) -> Iterator[Piece]:
         narrow = min(end - start for start, end in gaps)
         dotted = any(not re.search(r"\s", match[0][start:end]) for start, end in gaps)
         for start, end in gaps:
-            wide = end - start > narrow or (dotted and match[0][start:end].isspace())
-            yield (" " if wide else ""), match.start() + start, match.start() + end
+            gap = match[0][start:end]
+            wide = end - start > narrow or (dotted and gap.isspace())
+            yield (_kept(gap, dotted=dotted) if wide else ""), match.start() + start, match.start() + end
+
+
+def _kept(gap: str, *, dotted: bool) -> str:
+    """Give what stands between two words once the sign between their letters is gone: a space, and their own signs."""
+    if not dotted or gap.isspace():
+        return " "
+    return f"{gap[1:].rstrip()} " if gap[-1:].isspace() else gap[1:-1] or " "
 
 
 def _unleets(text: str) -> Iterator[Piece]:
@@ -221,10 +232,27 @@ def _swaps(text: str, is_word: Callable[[str], bool]) -> Iterator[Piece]:
     """Put two neighbouring letters back in order where that alone makes a word of what is none."""
     for match in _LETTERS.finditer(text):
         word = match[0].lower()
-        if len(word) >= _SHORTEST_SWAPPED and not is_word(word):
+        if len(word) >= _SHORTEST_SWAPPED and not _is_known(word, is_word):
             swapped = (word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1))
-            if found := next(filter(is_word, swapped), None):
+            if found := next((other for other in swapped if _is_known(other, is_word)), None):
                 yield found, match.start(), match.end()
+
+
+def _is_known(word: str, is_word: Callable[[str], bool]) -> bool:
+    """Tell if a word is one of English, an ending on one, or one of our own prompts."""
+    if is_word(word):
+        return True
+    stem = next((word.removesuffix(end) for end in _ENDINGS if word.endswith(end)), "")
+    return (len(stem) > _SHORTEST_STEM and (is_word(stem) or is_word(f"{stem}e"))) or word in _own_words()
+
+
+@cache
+def _own_words() -> frozenset[str]:
+    """Read the words of our own prompts that are as long as words that are corrected."""
+    texts = (path.read_text(encoding="utf-8") for path in Path(__file__).with_name("training").glob("*.txt"))
+    return frozenset(
+        word for text in texts for word in _LETTERS.findall(text.lower()) if len(word) >= _SHORTEST_SWAPPED
+    )
 
 
 def _rot13(view: View) -> View:

@@ -75,7 +75,14 @@ def test_scores_are_raised_to_what_names_and_words_show() -> None:
 def test_what_needs_a_name_is_held_back_without_one() -> None:
     sure = CALM | {"voice_imitation": 0.99, "hate": 0.99}
     held = compose.named(sure, "A story told in the voice of an old sailor", [], [])
-    assert (held["voice_imitation"], held["hate"]) == (0.7, 0.99)
+    assert (held["voice_imitation"], held["hate"]) == (0.45, 0.99)
     assert compose.named(sure, "A story told in the voice of Ann", [], []) == sure
     assert compose.named(sure, "a story", [hit("voice_imitation")], []) == sure
     assert compose.named(sure, "a story", [], [entity()]) == sure
+
+
+def test_only_lists_know_who_is_famous() -> None:
+    sure = CALM | {"public_figure": 0.99, "ip_character": 0.99, "artist_style": 0.99}
+    held = compose.named(sure, "A portrait of Ann Lee in the style of Bo Ek", [], [])
+    assert (held["public_figure"], held["ip_character"], held["artist_style"]) == (0.45, 0.45, 0.99)
+    assert compose.fused(held, [], [entity()])["public_figure"] == 0.95

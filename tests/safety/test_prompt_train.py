@@ -16,38 +16,62 @@ from safety.prompt.corpus import Example
 
 def test_scores_mean_what_they_say_on_ordinary_prompts() -> None:
     draw = np.random.default_rng(5)
-    ordinary = (3 * draw.normal(size=(50_000, 18))).astype(np.float32)
+    ordinary = 3 * draw.normal(size=(50_000, 18))
     scores = Scale({"video": classifier.calibrated(ordinary)}).scores(ordinary, "video")
-    np.testing.assert_allclose((scores >= 0.5).mean(axis=0), 0.05, atol=0.004)
-    np.testing.assert_allclose((scores >= 0.8).mean(axis=0), 0.001, atol=0.0008)
+    harms = [CATEGORIES.index(name) for name in classifier.HARMS]
+    highest = scores[:, harms].max(axis=1)
+    for score, rate in ((0.5, 0.05), (0.8, 0.01), (0.95, 0.001)):
+        np.testing.assert_allclose((highest >= score - 1e-9).mean(), rate, rtol=0.1)
+    names = scores[:, [CATEGORIES.index(name) for name in classifier.OF_NAMES]]
+    for score, rate in ((0.5, 0.02), (0.8, 0.002), (0.95, 0.0005)):
+        np.testing.assert_allclose((names >= score).mean(), rate, rtol=0.3)
 
 
 def test_a_small_step_above_ordinary_prompts_is_no_certainty() -> None:
-    ordinary = np.full((500, 18), -8.0, np.float32)
+    ordinary = np.full((500, 18), -8.0)
     scale = Scale({"audio": classifier.calibrated(ordinary)})
-    assert scale.scores(ordinary + 0.1, "audio").max() < 0.85
+    assert scale.scores(ordinary + 0.1, "audio").max() < 0.6
+
+
+def test_scores_rise_with_the_evidence() -> None:
+    ordinary = np.random.default_rng(5).normal(size=(2000, 18))
+    rising = np.linspace(-9, 9, 400)[:, None] * np.ones(18)
+    scores = Scale({"edit": classifier.calibrated(ordinary)}).scores(rising, "edit")
+    assert (np.diff(scores, axis=0) >= 0).all()
+    assert scores[0].max() < 0.1
+    assert scores[-1].min() > 0.95
+
+
+def test_any_harm_speaks_for_harms_and_windows_cost() -> None:
+    whole, part = np.full(19, -3.0, np.float32), np.full(19, -3.0, np.float32)
+    whole[-1], part[CATEGORIES.index("hate")] = 1.0, 6.0
+    alone, both = classifier.evidence(whole[None]), classifier.evidence(np.stack([whole, part]))
+    assert alone[CATEGORIES.index("hate")] == pytest.approx(-2.0)
+    assert alone[CATEGORIES.index("public_figure")] == pytest.approx(-3.0)
+    assert both[CATEGORIES.index("hate")] == pytest.approx(3.0 - np.log(2))
+    assert both[CATEGORIES.index("sexual")] == pytest.approx(-2.0)
 
 
 def test_the_calibration_that_ships_covers_every_kind_and_category() -> None:
     scale = Scale.load()
     assert set(scale.of) == set(REGISTERS)
-    assert all(pairs.shape == (len(CATEGORIES), 2) and (pairs[:, 0] > 0).all() for pairs in scale.of.values())
+    assert all(knots.shape == (len(CATEGORIES), 3) for knots in scale.of.values())
+    assert all((np.diff(knots, axis=1) > 0).all() for knots in scale.of.values())
     for thresholds in classifier.thresholds().values():
         assert 0 < thresholds["one_in_20"] <= thresholds["one_in_100"] < 1
 
 
-def test_calibration_fits_every_kind() -> None:
-    draw = np.random.default_rng(5)
-    told = calibrate.fitted({kind: draw.normal(size=(400, 18)).astype(np.float32) for kind in REGISTERS})
-    assert set(told) == set(REGISTERS)
-    assert all({*CATEGORIES, "highest", "prompts"} == set(one) for one in told.values())
+def test_calibration_fits_every_category() -> None:
+    told = calibrate.fitted(np.random.default_rng(5).normal(size=(400, 18)))
+    assert {*CATEGORIES, "prompts"} == set(told)
+    assert calibrate.highest([0.1] * 98 + [0.6, 0.9]) == {"one_in_100": 0.603, "one_in_20": 0.1}
 
 
 def test_an_adapter_is_written_and_read() -> None:
     content = adapter.shipped().read_bytes()
     assert len(content) <= 2_000_000
     tuned = adapter.load(content)
-    assert tuned["head.weight"].shape == (len(CATEGORIES), adapter.WIDTH)
+    assert tuned["head.weight"].shape == (classifier.OUTPUTS, adapter.WIDTH)
     again = adapter.load(adapter.to_bytes(tuned))
     assert all(np.array_equal(again[name], tuned[name]) for name in tuned)
     for broken in (b"", b"PK\x03\x04 broken", content[:200]):

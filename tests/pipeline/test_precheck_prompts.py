@@ -32,7 +32,7 @@ DISGUISES = (str, str.upper, ".".join, lambda text: text[::-1], "\u200b".join)
 
 def prompts() -> list[tuple[str, Any]]:
     """Take some of our own templates, by turns in one disguise or another."""
-    lines = [line for line in templates.written(0) if line.register in {"video", "audio"}][::200]
+    lines = [line for line in templates.written(0) if line.register in {"video", "audio"}][::400]
     own = [
         (change(line.text), line.register)
         for line, change in zip(lines, itertools.cycle(DISGUISES), strict=False)

@@ -94,19 +94,26 @@ def keep(folder: Path, file_name: str, content: bytes, made_from: str) -> Model:
     return model
 
 
-def converted(folder: Path, file_name: str) -> tuple[Path, Model]:
-    """Find a converted model in `folder` and check it against the digest noted when it was made."""
-    sha256 = _note(folder, file_name)["sha256"]
-    return checked(folder / file_name, sha256, file_name), Model(file_name, sha256)
+def converted(folder: Path, file_name: str, made_from: str) -> tuple[Path, Model]:
+    """Find a converted model in `folder` and check it against the digest noted when it was made.
+
+    One that was made from something else, by an earlier version of the code, does not count: thresholds and
+    calibration belong to one model. Raises `ModelMissing`.
+    """
+    note = _note(folder, file_name)
+    if note["made_from"] != made_from:
+        raise ModelMissing(
+            f"{file_name} belongs to another version of Greenlight; run `greenlight models pull`"
+        )
+    return checked(folder / file_name, note["sha256"], file_name), Model(file_name, note["sha256"])
 
 
 def kept(folder: Path, file_name: str, made_from: str) -> Model | None:
     """Return a converted model that is whole and was made from just this, else None: it is to be made."""
     try:
-        _, model = converted(folder, file_name)
+        return converted(folder, file_name, made_from)[1]
     except ModelMissing:
         return None
-    return model if _note(folder, file_name)["made_from"] == made_from else None
 
 
 def _note(folder: Path, file_name: str) -> dict[str, str]:

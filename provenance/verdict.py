@@ -255,5 +255,5 @@ def _losses(readings: Readings, record: Record) -> Iterator[str]:
 def _gaps(readings: Readings) -> Iterator[str]:
     for track, mark in readings.marks:
         for span in mark.segments:
-            if not span.found:
+            if not span.found and span.readable:
                 yield f"No mark was seen in the {WORDS[track]} from {span.start:.1f} to {span.end:.1f} s."

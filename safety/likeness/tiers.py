@@ -66,7 +66,7 @@ def networks(models_dir: Path, tier: str, *, threads: int) -> tuple[Detector, Re
     recogniser = Recogniser(Network(path, model, threads=threads), form)
     pulled = tier == "standard" or (tier == "own" and _yunet_file(models_dir).is_file())
     path, model = (
-        _downloaded("yunet", models_dir) if pulled else models.converted(models_dir, convert.DETECTOR)
+        _downloaded("yunet", models_dir) if pulled else _converted("yunet-bsd", models_dir, convert.DETECTOR)
     )
     return YuNet(Network(path, model, threads=threads)), recogniser
 
@@ -76,9 +76,13 @@ def calibration_file(models_dir: Path, tier: str) -> Path:
     return models_dir / f"likeness-{tier}.calibration.json"
 
 
+def _converted(name: str, models_dir: Path, file_name: str) -> tuple[Path, Model]:
+    return models.converted(models_dir, file_name, models.registry()[name].sha256)
+
+
 def _recogniser(models_dir: Path, tier: str) -> tuple[Path, Model, Form]:
     if tier == "embedded":
-        return *models.converted(models_dir, convert.RECOGNISER), DLIB
+        return *_converted("dlib-face-resnet", models_dir, convert.RECOGNISER), DLIB
     if tier == "standard":
         return *_downloaded("sface", models_dir), SFACE
     if tier != "own":

@@ -15,7 +15,7 @@ from core import models
 from core.decision import CATEGORIES
 from core.errors import ModelMissing, Unavailable
 from core.finding import Model
-from safety.prompt.convert import CLASSIFIER
+from safety.prompt.convert import CLASSIFIER, made_from
 
 MAX_TOKENS = 128
 REGISTERS = ("video", "audio", "edit")
@@ -96,7 +96,7 @@ class Classifier:
         import onnxruntime
         from tokenizers import Tokenizer
 
-        path, model = models.converted(folder, CLASSIFIER)
+        path, model = models.converted(folder, CLASSIFIER, made_from())
         tokenizer = Tokenizer.from_file(str(models.wheel_file("minilm-tokenizer")))
         tokenizer.no_padding()
         tokenizer.enable_truncation(MAX_TOKENS)

@@ -166,13 +166,21 @@ def build(folder: Path) -> tuple[Model, ...]:
     """
     from safetensors.numpy import load_file
 
-    try:
-        changes = adapter.shipped().read_bytes()
-    except OSError as error:
-        raise ModelMissing("the adapter of the prompt classifier is missing") from error
-    sha256 = hashlib.sha256(changes).hexdigest()
-    source = f"minilm {models.registry()['minilm'].sha256}, adapter {sha256}, recipe {RECIPE}"
+    changes, source = _adapter(), made_from()
     if made := models.kept(folder, CLASSIFIER, source):
         return (made,)
     weights = adapter.merged(load_file(models.wheel_file("minilm")), adapter.load(changes))
     return (models.keep(folder, CLASSIFIER, quantised(classifier_onnx(weights)), source),)
+
+
+def made_from() -> str:
+    """Say what the classifier is made from; raises `ModelMissing` without the adapter."""
+    sha256 = hashlib.sha256(_adapter()).hexdigest()
+    return f"minilm {models.registry()['minilm'].sha256}, adapter {sha256}, recipe {RECIPE}"
+
+
+def _adapter() -> bytes:
+    try:
+        return adapter.shipped().read_bytes()
+    except OSError as error:
+        raise ModelMissing("the adapter of the prompt classifier is missing") from error

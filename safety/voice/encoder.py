@@ -105,7 +105,7 @@ class Encoder:
     """Mel windows in, vectors of unit length out."""
 
     def __init__(self, models_dir: Path) -> None:
-        path, self.model = converted(models_dir, FILE)
+        path, self.model = converted(models_dir, FILE, registry()[CHECKPOINT].sha256)
         self._session = session(path, FILE)
 
     def __call__(self, mels: Floats) -> Floats:

@@ -91,7 +91,7 @@ class Enhancer:
     """Sound in, the same with what is not speech made quieter out."""
 
     def __init__(self, models_dir: Path) -> None:
-        path, self.model = converted(models_dir, FILE)
+        path, self.model = converted(models_dir, FILE, file_sha256(WEIGHTS))
         self._session = session(path, FILE)
 
     def shares(self, wave: Floats) -> Floats:

@@ -68,10 +68,12 @@ def test_only_the_right_bytes_pass(tmp_path: Path) -> None:
 @given(content=st.binary(max_size=64), source=st.text(st.characters(codec="utf-8"), max_size=20))
 def test_what_is_kept_is_found_again(tmp_path: Path, content: bytes, source: str) -> None:
     model = keep(tmp_path / "models", FILE, content, source)
-    path, found = converted(tmp_path / "models", FILE)
+    path, found = converted(tmp_path / "models", FILE, source)
     assert (path.read_bytes(), found) == (content, model)
     assert kept(tmp_path / "models", FILE, source) == model
     assert kept(tmp_path / "models", FILE, f"{source} and more") is None
+    with pytest.raises(ModelMissing, match="another version of Greenlight; run"):
+        converted(tmp_path / "models", FILE, f"{source} and more")
     assert {file.name for file in path.parent.iterdir()} == {FILE, f"{FILE}.json"}
 
 
@@ -87,10 +89,10 @@ def test_a_crash_between_the_file_and_its_note_leaves_it_to_be_made(
             keep(tmp_path, FILE, b"content", "source")
     assert (tmp_path / FILE).read_bytes() == b"content"
     with pytest.raises(ModelMissing, match="has not been made yet"):
-        converted(tmp_path, FILE)
+        converted(tmp_path, FILE, "source")
     assert kept(tmp_path, FILE, "source") is None
     model = keep(tmp_path, FILE, b"content", "source")
-    assert converted(tmp_path, FILE)[1] == model
+    assert converted(tmp_path, FILE, "source")[1] == model
 
 
 def test_a_crash_while_making_it_anew_never_passes_off_one_as_the_other(
@@ -106,7 +108,7 @@ def test_a_crash_while_making_it_anew_never_passes_off_one_as_the_other(
         with pytest.raises(KeyboardInterrupt):
             keep(tmp_path, FILE, b"new", "source")
     with pytest.raises(ModelMissing, match="digest"):
-        converted(tmp_path, FILE)
+        converted(tmp_path, FILE, "source")
 
 
 WHOLE = {"sha256": hashlib.sha256(b"content").hexdigest(), "made_from": "source"}
@@ -130,8 +132,8 @@ WHOLE = {"sha256": hashlib.sha256(b"content").hexdigest(), "made_from": "source"
 )
 def test_a_corrupt_note_means_that_the_model_is_missing(tmp_path: Path, note: bytes) -> None:
     keep(tmp_path, FILE, b"content", "source")
-    converted(tmp_path, FILE)
+    converted(tmp_path, FILE, "source")
     (tmp_path / f"{FILE}.json").write_bytes(note)
     with pytest.raises(ModelMissing, match="pull it again"):
-        converted(tmp_path, FILE)
+        converted(tmp_path, FILE, "source")
     assert kept(tmp_path, FILE, "source") is None

@@ -414,6 +414,7 @@ def test_a_rest_of_ours_is_told_by_mark_and_content_together(spans: str, marked:
     [
         ("0-1 4-6", "1-4", "", "part", "1-4"),
         ("0-1 4-6", "1-2.5 2.5-4", "", "part", "1-4"),
+        ("0-1 4-5", "1-4", "5-6", "part", "1-4"),
         ("0-1 4-6", "1-2 3-4", "2-3", "other", "0-6"),  # absent for too short a time
         ("0-1 4-6", "", "1-4", "other", "0-6"),  # where it cannot be read nothing is known
         ("0-6", "", "", "other", "0-6"),  # a mark that is everywhere was copied
@@ -437,3 +438,6 @@ def test_scraps_of_ours_too_short_to_compare_are_told_by_the_mark(
     assert found.kin["audio"] == kin
     verdict, reasons = judge(found)
     assert verdict == ("tampered" if kin == "part" else "conflict"), reasons
+    said = " ".join(reasons)
+    assert ("No mark was seen in the sound from 1.0" in said) == (verdict == "tampered")
+    assert "from 5.0 to 6.0 s" not in said, "where no mark can be read, none is missed"

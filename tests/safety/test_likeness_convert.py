@@ -62,4 +62,4 @@ def test_building_twice_does_the_work_once_and_mends_what_is_damaged(tmp_path: P
     assert (tmp_path / RECOGNISER).stat().st_mtime_ns == stamp
     (tmp_path / RECOGNISER).write_bytes(b"damaged")
     assert build(tmp_path) == first
-    assert models.converted(tmp_path, RECOGNISER)[1] == first[0]
+    assert models.converted(tmp_path, RECOGNISER, models.registry()["dlib-face-resnet"].sha256)[1] == first[0]

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from core import models
+from core.errors import ModelMissing
 from safety.prompt import convert
+from safety.prompt.classifier import Classifier
 from safety.prompt.convert import CLASSIFIER, build, quantised
 
 
@@ -35,7 +37,7 @@ def copied(prompt_models: Path, folder: Path) -> Path:
 def test_what_is_made_is_not_made_again(prompt_models: Path, conversions: list[bytes]) -> None:
     (model,) = build(prompt_models)
     assert conversions == []
-    assert models.converted(prompt_models, CLASSIFIER)[1] == model
+    assert models.converted(prompt_models, CLASSIFIER, convert.made_from())[1] == model
 
 
 @pytest.mark.parametrize("change", ["file", "note", "source", "recipe"])
@@ -58,7 +60,7 @@ def test_what_is_damaged_or_made_otherwise_is_made_again(
         monkeypatch.setattr(convert, "RECIPE", convert.RECIPE + 1)
     (model,) = build(folder)
     assert conversions == [b"graph"]
-    assert models.converted(folder, CLASSIFIER)[1] == model
+    assert models.converted(folder, CLASSIFIER, convert.made_from())[1] == model
     assert build(folder) == (model,)
     assert len(conversions) == 1
 
@@ -86,3 +88,15 @@ def test_the_quantiser_advises_nobody_and_leaves_logging_as_it_was(
     with convert._without_advice():
         logging.warning("Something else")  # noqa: LOG015  the quantiser speaks on the root logger too
     assert [record.message for record in caplog.records] == ["Something else"]
+
+
+def test_a_model_from_another_adapter_is_not_used_with_our_thresholds(
+    prompt_models: Path, tmp_path: Path
+) -> None:
+    folder = copied(prompt_models, tmp_path)
+    Classifier.load(folder)
+    note = folder / f"{CLASSIFIER}.json"
+    earlier = json.loads(note.read_text())["made_from"].replace("adapter ", "adapter 0")
+    note.write_text(json.dumps(json.loads(note.read_text()) | {"made_from": earlier}))
+    with pytest.raises(ModelMissing, match="run `greenlight models pull`"):
+        Classifier.load(folder)

@@ -30,7 +30,7 @@ up: models ## API, console and workers on the embedded default
 	$(RUN)greenlight up
 
 test: models ## The tests
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN)python -m pytest -q -m "not services" -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 $(RUN)python -m pytest -q -m "not services" -n 2 --dist loadfile --no-loadscope-reorder
 	$(RUN)python -m pytest -q -m services
 
 lint: setup ## Format, lint and types

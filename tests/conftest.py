@@ -58,3 +58,12 @@ def listening(port: int) -> bool:
     if not up and os.environ.get("CI") == "true":
         pytest.fail(f"CI must run with a service on port {port}")
     return up
+
+
+_LONGEST = ("test_demo.py", "test_bench.py", "test_gate.py", "test_voice_screen.py", "test_bench_binding.py")
+"""Files that take minutes: begun last, they would leave one core waiting for the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)

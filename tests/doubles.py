@@ -40,6 +40,7 @@ from provenance.labels import Plan
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
 from provenance.readings import Perception
+from safety.voice import Comparison
 
 GREEN = (10, 200, 30)
 UNSEEN = Perception(media=False, trouble="Nothing is looked at here.", seconds=None)
@@ -119,6 +120,24 @@ class Eyes:
         future.set_result(
             Screening(detector=self.name, tier=self.tier, models=(model,), findings=self.findings)
         )
+        return future
+
+
+@dataclass
+class Ears(Eyes):
+    """Hears one voice, and words where there is a recogniser."""
+
+    words: str | None = None
+    asked: str | None = None
+
+    def compare(self, recording: Path, identity: str) -> Future[Comparison]:
+        self.asked = identity
+        if self.fails is not None:
+            raise self.fails
+        assert recording.is_file()
+        same = identity in {finding.identity for finding in self.findings}
+        future: Future[Comparison] = Future()
+        future.set_result(Comparison(same, 4.0 if same else 1.0, 3.0, 0.9 if same else 0.1, self.words))
         return future
 
 

@@ -18,7 +18,7 @@ from pipeline.own_voice import issue
 from pipeline.strikes import alias
 from tests.api.world import FILES, PASSWORD, PERSON, PROMPT, World, make_world, stream
 from tests.conftest import ManualClock
-from tests.doubles import Eyes, reference_file
+from tests.doubles import Ears, reference_file
 
 PUBLIC = {
     "POST /v1/verify",
@@ -212,7 +212,7 @@ def test_nobody_else_reaches_what_is_acmes(world: World, route: str) -> None:
 def _with_enrolling(world: World) -> Any:
     from dataclasses import replace
 
-    return replace(world.tools, detectors=(_Enrolling(), Eyes("voice")))
+    return replace(world.tools, detectors=(_Enrolling(), Ears("voice")))
 
 
 def _told(answer: Any, ids: dict[str, str]) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,25 +17,7 @@ from pipeline import own_voice, people
 from pipeline.tools import Tools
 from safety.voice import Comparison
 from tests.conftest import ManualClock
-from tests.doubles import Eyes, add_partner, make_tools, reference_file, sighting_of
-
-
-@dataclass
-class Ears(Eyes):
-    """Hears one voice, and words where there is a recogniser."""
-
-    words: str | None = None
-    asked: str | None = None
-
-    def compare(self, recording: Path, identity: str) -> Future[Comparison]:
-        self.asked = identity
-        if self.fails is not None:
-            raise self.fails
-        assert recording.is_file()
-        same = identity in {finding.identity for finding in self.findings}
-        future: Future[Comparison] = Future()
-        future.set_result(Comparison(same, 4.0 if same else 1.0, 3.0, 0.9 if same else 0.1, self.words))
-        return future
+from tests.doubles import Ears, add_partner, make_tools, reference_file, sighting_of
 
 
 @pytest.fixture

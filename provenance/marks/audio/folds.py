@@ -89,8 +89,11 @@ def places(found: list[Fold], plan: pattern.Pattern, *, pilots: int, best: int) 
     """Give the `best` alignments of a key in these folds, likeliest first.
 
     The pilots choose `pilots` of all alignments; the energy of the groups of code bits, whose cells agree where
-    the alignment is right whatever the bits are, then orders them together with the pilots.
+    the alignment is right whatever the bits are, then orders them together with the pilots. None without folds:
+    a short sound has no parts.
     """
+    if not found:
+        return []
     z = _pilot_deviations(found, plan)
     chosen = np.argsort(-z, axis=None, kind="stable")[:pilots]
     where = [divmod(int(place), tiles.PERIOD) for place in chosen]

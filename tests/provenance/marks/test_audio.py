@@ -340,3 +340,11 @@ def test_detecting_in_short_or_silent_sound_finds_nothing() -> None:
     assert not detect(np.zeros((0, 1), np.float32), RATE, [KEY]).found
     with pytest.raises(BadMedia):
         detect(np.full((RATE, 1), np.nan, np.float32), RATE, [KEY])
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.01, 0.2, 0.5, 1.0, 1.3, 2.4, 2.6, 5.1])
+@pytest.mark.parametrize("expected", [(), (0xA11CE,)])
+def test_a_sound_of_any_length_is_searched_for_a_mark(seconds: float, expected: tuple[int, ...]) -> None:
+    noise = 0.1 * np.random.default_rng(5).standard_normal((round(seconds * 16000), 1)).astype(np.float32)
+    reading = detect(noise, 16000, [KEY], expected=expected)
+    assert (reading.found, reading.payload) == (False, None)

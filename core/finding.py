@@ -81,3 +81,17 @@ class Screening:
     notes: tuple[str, ...] = field(default=())
     turns: tuple[Turn, ...] = ()
     transcript: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Whether a recording is of an enrolled voice: `same` is `score` >= `threshold`, as in findings.
+
+    `transcript` is what is said, None where no speech recogniser is configured.
+    """
+
+    same: bool
+    score: float
+    threshold: float
+    probability: float
+    transcript: str | None = None

@@ -2,8 +2,8 @@
 
 A phrase is good for one recording and a quarter of an hour. The recording must be of the enrolled voice, by the voice
 detector's own comparison with that person alone (one stranger in a thousand would pass), and where a speech recogniser
-is configured it must hold the words. Where none is, the
-answer says that the words were not checked: then an old recording of the same person would pass.
+is configured it must hold the words. Where none is, the answer says that the words were not checked: then an old
+recording of the same person would pass.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from audits.erasure import drop_uploads, finish
 from core.clock import milliseconds, new_id
 from core.errors import BadEnrolment, BadMedia, Conflict, NotFound, Unavailable
 from core.events import Event, Tag, record
+from core.finding import Comparison
 from core.tables import Identity, Upload, VoiceProof
 from pipeline.enrolment import detector_of
 from pipeline.tools import Tools
-from safety.voice import Comparison
 
 MINUTES = 15
 _WORDS = 8

@@ -55,8 +55,8 @@ def precheck(tools: Tools, partner: str, ask: Ask, modality: Modality) -> Preche
     with tools.store.reading() as session:
         job = draft(session, tools, partner, ask)
     job.kind = modality if modality in {"soundtrack", "edit"} else "generation"
-    prompt, *brought = (one.decision for one in judge_request(job, tools))
-    return Prechecked(job, prompt, ask.prompt, (time.perf_counter() - start) * 1000, tuple(brought))
+    prompt, *others = (one.decision for one in judge_request(job, tools))
+    return Prechecked(job, prompt, ask.prompt, (time.perf_counter() - start) * 1000, tuple(others))
 
 
 def asked(prompt: str, modality: Modality, **given: Any) -> Ask:
@@ -95,6 +95,7 @@ def account(done: Prechecked) -> dict[str, Any]:
             *(_rule(hit, places) for hit in decision.rules),
             *(
                 _rule(hit, places) | {"reference": upload}
+                # none was looked at where the prompt alone was refused
                 for upload, one in zip(brought(done.job), done.brought, strict=False)
                 for hit in one.rules
             ),

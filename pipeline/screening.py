@@ -17,12 +17,11 @@ from typing import Any, Literal, Protocol
 from pebble import ProcessExpired, ProcessPool
 
 from core.errors import GreenlightError, ModelMissing, NotFound, TimedOut, Unavailable
-from core.finding import Screening
+from core.finding import Comparison, Screening
 from core.media.clip import Clip
 from pipeline.consents import Kind
 from pipeline.shelf import Shelf
 from safety.gallery import Enrolment, Gallery
-from safety.voice import Comparison
 
 OPENING_SECONDS = 900.0
 Status = Literal["ok", "missing", "failed", "timed_out"]

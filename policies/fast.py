@@ -1,7 +1,8 @@
 """Ask all rules of a stage at once whether they fire; CEL answers a list, and only what fires is looked at singly.
 
-Rules without a `when` that look for one kind of thing in a list are not asked where nothing of that kind is there. This is a shortcut and no second meaning: where anything gives an error each rule is asked by itself, as is every
-rule that fires. tests/policies/test_fast.py compares both ways.
+Rules without a `when` that look for one kind of thing in a list are not asked where nothing of that kind is there.
+This is a shortcut and no second meaning: where anything gives an error each rule is asked by itself, as is every rule
+that fires. tests/policies/test_fast.py compares both ways.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ _A_PART_SECONDS = 2.0
 _A_REST_SECONDS = 1.0
 """Nor for so long, where the mark says the same: it is there where content agrees, and gone where it does not."""
 
-_COMPARABLE_SECONDS: dict[Track, float] = {"video": 2.0, "audio": 3.0}
-"""In a shorter piece the fingerprint finds nothing: each item of the sound's looks at 2.6 s."""
+_COMPARABLE_SECONDS = 3.0
+"""In a shorter piece of sound the fingerprint finds nothing: each of its items looks at 2.6 s."""
 
 Kinship = Literal["same", "part", "other"]
 
@@ -173,23 +173,21 @@ class Readings:
         """How each track that could be compared relates to the record's."""
         marks = dict(self.marks)
         return {
-            track: kinship(track, match, self.departures(track, match), marks.get(track))
+            track: kinship(match, self.departures(track, match), marks.get(track))
             for track, match in self.matches
         }
 
     def departures(self, track: Track, match: Match) -> tuple[Span, ...]:
         """Give the spans of a track that are not ours; short ones are left out."""
         media, mark = self.file.media, dict(self.marks).get(track)
-        if mark is not None and not match.spans and _is_in_scraps(mark, track):
+        if mark is not None and not match.spans and _is_in_scraps(mark):
             return _absences(mark)
         if track == "video":
             return departures(match, media.looked, self.video_speech)
         return departures(match, media.listened, self.audio_speech)
 
 
-def kinship(
-    track: Track, match: Match, departed: tuple[Span, ...], mark: MarkReading | None = None
-) -> Kinship:
+def kinship(match: Match, departed: tuple[Span, ...], mark: MarkReading | None = None) -> Kinship:
     """Say whether a track is that of our record: all of it, parts of it, or none."""
     agreed = _seconds(match.spans)
     if match.found or agreed >= _A_PART_SECONDS:
@@ -197,16 +195,18 @@ def kinship(
     if mark is None or not departed:
         return "other"
     rest = agreed >= _A_REST_SECONDS and _bounds(mark, match.spans, departed)
-    return "part" if rest or _is_in_scraps(mark, track) else "other"
+    return "part" if rest or _is_in_scraps(mark) else "other"
 
 
-def _is_in_scraps(mark: MarkReading, track: Track) -> bool:
-    """Tell whether a mark is in pieces too short to compare and is gone, where it could be read, from the rest.
+def _is_in_scraps(mark: MarkReading) -> bool:
+    """Tell whether a sound's mark is in pieces too short to compare and is gone, where it could be read, from the rest.
 
-    A mark that was copied onto other content is there throughout, in pieces that can be compared.
+    A mark that was copied onto other content is there throughout, in pieces that can be compared. The picture's
+    mark does not say where it is absent.
     """
     pieces = [one.end - one.start for one in mark.segments if one.found]
-    return max(pieces, default=0.0) < _COMPARABLE_SECONDS[track] and bool(_absences(mark))
+    short = max(pieces, default=0.0) < _COMPARABLE_SECONDS
+    return mark.track == "audio" and short and bool(_absences(mark))
 
 
 def _absences(mark: MarkReading) -> tuple[Span, ...]:

@@ -22,7 +22,7 @@ from audits.log.trust import Policy
 from audits.log.witness import Answer
 from core.blobs import LocalBlobs
 from core.clock import Clock
-from core.finding import Finding, Model, Screening
+from core.finding import Comparison, Finding, Model, Screening
 from core.media.clip import AudioTrack, Clip, VideoTrack
 from core.media.write import Mezzanine
 from core.settings import Settings
@@ -40,7 +40,6 @@ from provenance.labels import Plan
 from provenance.manifest import SignedManifest
 from provenance.mark import Marked
 from provenance.readings import Perception
-from safety.voice import Comparison
 
 GREEN = (10, 200, 30)
 UNSEEN = Perception(media=False, trouble="Nothing is looked at here.", seconds=None)

@@ -34,8 +34,8 @@ from safety.voice.degrade import banded, mixed, music, noise, pitched
 from safety.voice.enrol import rows
 from safety.voice.listen import Listener
 from safety.voice.mel import RATE, Floats
-from safety.voice.score import CLIP_WINDOWS, LENGTHS, running, unit
-from safety.voice.screen import CLEAR_DB
+from safety.voice.score import CLIP_WINDOWS, LENGTHS, running
+from safety.voice.screen import Reading, heard_enhanced
 
 _ENROLLED = 4
 _VOICES = 10
@@ -185,12 +185,9 @@ def _person(
 
 def _said(listener: Listener, wave: Floats) -> _Said:
     """Hear samples (n,) as screening does, but for other speeds."""
-    heard = listener.hear(wave)
-    plain = both = listener.calibration.project(heard.vectors)
-    if heard.turns and heard.snr_db(heard.turns[0][0], heard.turns[-1][1]) < CLEAR_DB:
-        enhanced = listener.hear(listener.enhance(wave), heard.speech).vectors
-        both = unit(plain + listener.calibration.project(enhanced))
-    return _Said(np.stack([plain, both]))
+    plain = Reading("plain", wave, listener.hear(wave), listener.calibration)
+    both = heard_enhanced(listener, plain) or plain
+    return _Said(np.stack([plain.vectors, both.vectors]))
 
 
 def _segments(people: Sequence[_Person], conditions: Mapping[str, Condition]) -> Iterator[Row]:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 _CONTENT_TYPE = b"\x00\x11\x00\x10\x80\x00\x00\xaa\x00\x38\x9b\x71"
 """How the type in every JUMBF description box of C2PA ends (ISO 19566-5 B.2; C2PA 2.4, section 11.1)."""
+_BEFORE = 12  # bytes of length, "jumd", and the four letters that the type begins with
 _CONTINUED = re.compile(rb"\xff\xeb..JP..(?!\0\0\0\x01)....(?:....jumb)", re.DOTALL)
 """Where a box goes on in the next segment of a JPEG file, none of which is longer than 64 KiB (ISO 18477-3 B.1)."""
 _JPEG = b"\xff\xd8\xff"
@@ -34,10 +35,10 @@ def overdrawn(path: Path) -> bool:
 
 def _cbor_boxes(content: bytes | mmap.mmap) -> Iterator[bytes | None]:
     """Give what is in each CBOR box that follows a description box; None where it has no length of its own."""
-    at = content.find(_CONTENT_TYPE)
+    at = content.find(_CONTENT_TYPE, _BEFORE)
     while at >= 0:
-        start = at - 12  # length, "jumd", and the four letters that the type begins with
-        box = start + int.from_bytes(content[max(start, 0) : start + 4], "big")
+        start = at - _BEFORE
+        box = start + int.from_bytes(content[start : start + 4], "big")
         if content[box + 4 : box + 8] == b"cbor":
             size = int.from_bytes(content[box : box + 4], "big")
             yield content[box + 8 : box + size] if size > 1 else None

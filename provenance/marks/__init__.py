@@ -18,8 +18,8 @@ class MarkKey:
 class Segment:
     """A span in seconds and whether the mark was seen in it.
 
-    Where it is not `readable`, nothing can be said: the span is too quiet, short or disturbed to show a mark.
-    Where it is readable and the mark was not found, the mark is absent.
+    Where a sound is not `readable`, nothing can be said: the span is too quiet, short or disturbed to show a mark;
+    where it is and the mark was not found, the mark is absent. Of a picture only what was found is known.
     """
 
     start: float
@@ -39,7 +39,6 @@ class MarkReading:
 
     track: Literal["video", "audio"]
     found: bool
-    readable: bool = True
     payload: int | None
     p_false: float
     key_id: str | None = None

@@ -151,9 +151,6 @@ def calibrated(ordinary: Evidence) -> npt.NDArray[np.float64]:
 
 
 def thresholds() -> dict[str, dict[str, float]]:
-    """Read for each kind of prompt the highest score, of all that a reader gives, that one ordinary prompt in 100 and in
-
-    20 reaches.
-    """
+    """Read for each kind of prompt the highest of a reader's scores that one ordinary prompt in 100 and in 20 reaches."""
     told = json.loads(shipped_scale().read_text())
     return {name: dict(told[name]["highest"]) for name in REGISTERS}

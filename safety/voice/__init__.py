@@ -7,9 +7,9 @@ from pathlib import Path
 from core.finding import Model
 from safety.gallery import Enrolment, Template
 from safety.voice import encoder, enhance
-from safety.voice.screen import Comparison, Voice
+from safety.voice.screen import Voice
 
-__all__ = ["Comparison", "Enrolment", "Template", "Voice", "build"]
+__all__ = ["Enrolment", "Template", "Voice", "build"]
 
 
 def build(models_dir: Path) -> tuple[Model, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from core.errors import BadEnrolment, BadMedia
-from core.finding import Finding, Model, Screening, Unassessable
+from core.finding import Comparison, Finding, Model, Screening, Unassessable
 from core.media.clip import Clip
 from core.media.read import whole_sound
 from safety.gallery import Enrolment, Gallery, Template, gathered
@@ -42,20 +42,6 @@ OVERLAP_S = 2.4
 PROOF_FALSE_ALARMS = 0.001
 
 Part = TypeVar("Part", Finding, Unassessable)
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Whether a recording is of an enrolled voice: `same` is `score` >= `threshold`, both heights.
-
-    `transcript` is what is said, None where no speech recogniser is configured.
-    """
-
-    same: bool
-    score: float
-    threshold: float
-    probability: float
-    transcript: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +75,18 @@ class Reading:
     def step(self) -> float:
         """The frames from window to window."""
         return STEP if self.speed == 1.0 else 2 * STEP
+
+
+def heard_enhanced(listener: Listener, reading: Reading) -> Reading | None:
+    """Hear a channel enhanced as well, to be compared by the mean of both; None where no background asks for it."""
+    speech = reading.heard.turns
+    if not speech or reading.heard.snr_db(speech[0][0], speech[-1][1]) >= CLEAR_DB:
+        return None
+    wave = listener.enhance(reading.wave)
+    heard = replace(reading.heard, vectors=listener.hear(wave, reading.heard.speech).vectors)
+    return Reading(
+        _named(reading, "enhanced"), wave, heard, reading.calibration, beside=reading.heard.vectors
+    )
 
 
 class Voice:
@@ -161,11 +159,8 @@ class Voice:
         speech = reading.heard.turns
         if not speech:
             return
-        if reading.heard.snr_db(speech[0][0], speech[-1][1]) < CLEAR_DB:
-            wave = self._listener.enhance(reading.wave)
-            heard = replace(reading.heard, vectors=self._listener.hear(wave, reading.heard.speech).vectors)
-            view, beside = _named(reading, "enhanced"), reading.heard.vectors
-            yield Reading(view, wave, heard, self._calibration, beside=beside)
+        if (enhanced := heard_enhanced(self._listener, reading)) is not None:
+            yield enhanced
         for speed in SPEEDS:
             wave = resampled(reading.wave, speed)
             heard = self._listener.hear(wave, reading.heard.speech, 2 * STEP)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-import uvicorn
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from core.state import State
 from core.tables import Consent, ConsentUse, KeptReference
 from tests.api.test_console import held, hit, match
-from tests.api.test_verify_browser import browser, violations
+from tests.api.test_verify_browser import browser, served, violations
 from tests.api.world import PASSWORD, World, make_world
 from tests.audits.searched import put
 from tests.conftest import ManualClock
@@ -74,15 +70,8 @@ def _furnished(world: World) -> dict[str, str]:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     world = make_world(tmp_path_factory.mktemp("site"), ManualClock())
     paths = _furnished(world)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = uvicorn.Server(uvicorn.Config(world.client.app, log_level="warning"))
-        thread = threading.Thread(target=server.run, args=([listener],))
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        yield Site(f"http://127.0.0.1:{listener.getsockname()[1]}", paths)
-        server.should_exit = True
-        thread.join()
+    with served(world) as address:
+        yield Site(address, paths)
     world.tools.store.close()
 
 

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from api.verify_page import HEADLINES
 from core.errors import BadMedia
 from tests.api.test_verify_page import report
-from tests.api.world import make_world
+from tests.api.world import World, make_world
 from tests.conftest import ManualClock
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -41,19 +42,26 @@ def looked(path: Path) -> Any:
     return report(verdict)  # type: ignore[arg-type]  # a verdict by the test's own hand
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    world = make_world(tmp_path_factory.mktemp("home"), ManualClock())
-    world.client.app.state.tools = replace(world.tools, verify_untrusted=looked)
+@contextmanager
+def served(world: World) -> Iterator[str]:
+    """Serve a world to a browser, and give the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = uvicorn.Server(uvicorn.Config(world.client.app, log_level="warning"))
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started:
             time.sleep(0.01)
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/verify"
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    world = make_world(tmp_path_factory.mktemp("home"), ManualClock())
+    world.client.app.state.tools = replace(world.tools, verify_untrusted=looked)
+    with served(world) as address:
+        yield f"{address}/verify"
     world.tools.store.close()
 
 

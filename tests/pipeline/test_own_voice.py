@@ -12,10 +12,10 @@ from sqlmodel import select
 
 from audits.erasure import erase_person
 from core.errors import BadEnrolment, BadMedia, Conflict, NotFound, TimedOut, Unavailable
+from core.finding import Comparison
 from core.tables import AuditEvent, Upload, VoiceProof
 from pipeline import own_voice, people
 from pipeline.tools import Tools
-from safety.voice import Comparison
 from tests.conftest import ManualClock
 from tests.doubles import Ears, add_partner, make_tools, reference_file, sighting_of
 

@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
-from core.decision import from_json
-from core.tables import Ruling
-from pipeline.intake import submit
 from pipeline.precheck import asked, precheck
-from pipeline.run import advance
 from pipeline.tools import Tools
 from safety.prompt import PromptReader, build, templates
 from tests.conftest import ManualClock
 from tests.doubles import add_partner, make_tools
+from tests.pipeline.test_precheck import piped
 
 FOREIGN = (
     "Una playa tranquila al amanecer con olas suaves",
@@ -54,12 +50,6 @@ def test_a_precheck_decides_what_the_pipeline_decides(tools: Tools) -> None:
     for number, (text, modality) in enumerate(prompts()):
         ask = replace(asked(text, modality), seed=number)
         mine = precheck(tools, "acme", ask, modality).decision
-        with tools.store.session() as session:
-            job, _ = submit(session, tools, "acme", ask)
-            session.commit()
-        advance(tools, "w", job.id)
-        with tools.store.reading() as session:
-            stored = session.exec(select(Ruling).where(Ruling.job == job.id)).one()
-        assert from_json(stored.decision) == mine, text
+        assert piped(tools, ask) == mine, text
         outcomes.add(mine.outcome)
     assert outcomes == {"allow", "hold", "refuse"}

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import url_contains
+from selenium.webdriver.support.wait import WebDriverWait
 
 from core.state import State
 from core.tables import Consent, ConsentUse, KeptReference
@@ -34,6 +36,8 @@ PAGES = {
     ],
     "cleo": ["/console/audit", "/console/audit/entries/1"],
 }
+
+SIGN_IN_S = 60
 
 
 @dataclass
@@ -88,6 +92,8 @@ def sign_in(page: webdriver.Chrome, site: Site, name: str) -> None:
     page.find_element(By.NAME, "name").send_keys(name)
     page.find_element(By.NAME, "password").send_keys(PASSWORD)
     page.find_element(By.CSS_SELECTOR, "main form button, form button").click()
+    # A click may return before its form is answered, and to go on to a page then is to drop the answer's cookie.
+    WebDriverWait(page, SIGN_IN_S).until_not(url_contains("/console/login"))
 
 
 def test_axe_has_nothing_against_the_page_to_sign_in(page: webdriver.Chrome, site: Site) -> None:

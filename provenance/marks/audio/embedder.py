@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from provenance.marks.audio import masking, pattern, tiles
+from provenance.marks.audio import masking, pattern, response, tiles
+from provenance.marks.audio.folds import folded
 from provenance.marks.audio.hearing import IMAGINED
 from provenance.marks.audio.tiles import Floats, Spectra
 
@@ -42,29 +43,48 @@ class _Goal:
         return (sums * scale).astype(np.float32), scale.astype(np.float32)
 
 
+@dataclass(frozen=True, slots=True)
+class Canvas:
+    """What is to be marked: each view, its spectra and the energies of its tiles `response.by_frame`.
+
+    `bound` is how far gains may go in dB, (tiles, BANDS).
+    """
+
+    views: tuple[Floats, ...]
+    frames: tuple[Spectra, ...]
+    energies: tuple[Floats, ...]
+    bound: Floats
+
+
+def canvas(views: list[Floats]) -> Canvas:
+    """Look at views (n,) at RATE of one sound."""
+    frames = tuple(tiles.spectra(view) for view in views)
+    energies = tuple(response.by_frame(own) for own in frames)
+    bounds = [
+        masking.bounds(view, energy.sum(axis=1, dtype=np.float64))
+        for view, energy in zip(views, energies, strict=True)
+    ]
+    return Canvas(tuple(views), frames, energies, np.mean(bounds, axis=0))
+
+
 def gains(
-    views: list[Floats],
+    seen: Canvas,
     plan: pattern.Pattern,
     payload: int,
     strength: float = 1.0,
     start: Floats | None = None,
 ) -> Floats:
-    """Give the gain in dB of every tile, (tiles, BANDS), for views (n,) at RATE of one sound.
+    """Give the gain in dB of every tile, (tiles, BANDS).
 
     `strength` scales the bounds that masking sets; `start` are gains that were found with other bounds, from which
     fewer steps are needed.
     """
-    frames = [_whole_tiles(tiles.spectra(view)) for view in views]
-    goal = _goal(len(frames[0]) // tiles.FRAMES, plan, payload)
-    bound = strength * np.mean(
-        [masking.bounds(view, _energy(own)) for view, own in zip(views, frames, strict=True)], axis=0
-    )
+    goal = _goal(len(seen.bound), plan, payload)
+    bound = strength * seen.bound
     gain = np.zeros_like(goal.signs) if start is None else start
     first, second = np.zeros_like(gain), np.zeros_like(gain)
     for step in range(1, (_STEPS if start is None else _MORE_STEPS) + 1):
-        slope = np.mean(
-            [_slope(_heard(view, own, gain), goal) for view, own in zip(views, frames, strict=True)], axis=0
-        )
+        slope = np.mean([_slope(response.marked(energy, gain), goal) for energy in seen.energies], axis=0)
         slope -= _THRIFT * gain / bound**2
         first += (1 - _FADING[0]) * (slope - first)
         second += (1 - _FADING[1]) * (slope**2 - second)
@@ -72,6 +92,25 @@ def gains(
         gain += _RATE * bound * first / (1 - _FADING[0] ** step) / pace
         gain = np.clip(gain, -bound, bound)
     return np.asarray(gain, np.float32)
+
+
+def shown(seen: Canvas, gain: Floats, plan: pattern.Pattern, payload: int) -> float:
+    """Give the deviations of the code word in the marked view that shows least of it, by the better weighting."""
+    return min(
+        max(_deviations(energy, plan, payload, tonal=tonal) for tonal in (False, True))
+        for energy in (_heard(*one, gain) for one in zip(seen.views, seen.frames, strict=True))
+    )
+
+
+def _heard(view: Floats, frames: Spectra, gain: Floats) -> tiles.Doubles:
+    """Give the tile energies that the detector will see under these gains."""
+    marked = tiles.spectra(view + tiles.waveform(residual(frames, gain), len(view)))
+    return response.by_frame(marked).sum(axis=1, dtype=np.float64)
+
+
+def _deviations(energy: tiles.Doubles, plan: pattern.Pattern, payload: int, *, tonal: bool) -> float:
+    plane = folded(tiles.features(energy, tonal=tonal)[0])
+    return float((plane * plan.target(payload)).sum() / np.sqrt(np.square(plane).sum() + 1e-9))
 
 
 def residual(frames: Spectra, gain: Floats) -> Spectra:
@@ -92,20 +131,6 @@ def _goal(rows: int, plan: pattern.Pattern, payload: int) -> _Goal:
     period = np.minimum(np.arange(rows) // tiles.PERIOD, periods - 1)
     groups = within + pattern.GROUPS * period[:, None]
     return _Goal(signs, groups.ravel(), periods * pattern.GROUPS)
-
-
-def _whole_tiles(frames: Spectra) -> Spectra:
-    return np.pad(frames, ((0, -len(frames) % tiles.FRAMES), (0, 0)))
-
-
-def _heard(view: Floats, frames: Spectra, gain: Floats) -> tiles.Doubles:
-    """Give the tile energies that the detector will see under these gains."""
-    marked = view + tiles.waveform(residual(frames, gain), len(view))
-    return _energy(_whole_tiles(tiles.spectra(marked)))
-
-
-def _energy(frames: Spectra) -> tiles.Doubles:
-    return tiles.energies(tiles.integral(frames))
 
 
 def _slope(energy: tiles.Doubles, goal: _Goal) -> Floats:

@@ -54,7 +54,7 @@ def folds(summed: Doubles, bends: Iterable[Bend], offsets: int, *, tonal: bool =
     """Fold a sound, as its `tiles.integral`, under every bend and at `offsets` places within a tile."""
     for bend in bends:
         for offset in np.arange(offsets) * bend.stretch * tiles.FRAMES / offsets:
-            plane = _folded(features(summed, bend, float(offset), tonal=tonal))
+            plane = folded(features(summed, bend, float(offset), tonal=tonal))
             yield _fold(bend, float(offset), plane, tonal=tonal)
 
 
@@ -64,7 +64,7 @@ def parts(summed: Doubles, sizes: Iterable[int]) -> Iterator[Fold]:
         feature = features(summed, Bend(), float(offset))
         for size in sizes:
             for start in range(0, max(len(feature) - size // 2, 0), size // 2):
-                plane = np.roll(_folded(feature[start : start + size]), start, axis=0)
+                plane = np.roll(folded(feature[start : start + size]), start, axis=0)
                 yield _fold(Bend(), float(offset), plane, tonal=False)
 
 
@@ -77,7 +77,7 @@ def _fold(bend: Bend, offset: float, plane: Floats, *, tonal: bool) -> Fold:
     return Fold(bend, offset, tonal, plane, fft.rfft(plane, axis=0), fft.rfft(plane * plane, axis=0))
 
 
-def _folded(feature: Floats) -> Floats:
+def folded(feature: Floats) -> Floats:
     """Add up the periods: (tiles, BANDS) to (PERIOD, BANDS)."""
     rows = -(-max(len(feature), 1) // tiles.PERIOD) * tiles.PERIOD
     padded = np.zeros((rows, tiles.BANDS), np.float32)

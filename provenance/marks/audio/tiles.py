@@ -29,7 +29,7 @@ REACH = 192
 """Bins that are looked at: up to 6 kHz, where the marked ones are in sound played a tenth faster."""
 
 # The square root of 2/3 makes analysis times synthesis add up to one at four windows per hop.
-_HANN = np.sqrt(2 / 3) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
+HANN = np.sqrt(2 / 3) * (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)).astype(np.float32)
 _OVERLAP = WINDOW // HOP
 _PAD = WINDOW - HOP
 LEAD = (WINDOW / 2 - HOP / 2) / HOP
@@ -49,12 +49,12 @@ def spectra(mono: Floats) -> Spectra:
     padded = np.zeros(frames * HOP + _PAD, np.float32)
     padded[_PAD : _PAD + len(mono)] = mono
     view = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP]
-    return np.asarray(fft.rfft(view * _HANN, axis=1), np.complex64)
+    return np.asarray(fft.rfft(view * HANN, axis=1), np.complex64)
 
 
 def waveform(frames: Spectra, length: int) -> Floats:
     """Undo `spectra`: overlap, add and give `length` samples."""
-    pieces = (fft.irfft(frames, WINDOW, axis=1) * _HANN).reshape(len(frames), _OVERLAP, HOP)
+    pieces = (fft.irfft(frames, WINDOW, axis=1) * HANN).reshape(len(frames), _OVERLAP, HOP)
     blocks = np.zeros((len(frames) + _OVERLAP - 1, HOP), np.float32)
     for part in range(_OVERLAP):
         blocks[part : part + len(frames)] += pieces[:, part]

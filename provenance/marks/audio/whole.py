@@ -36,17 +36,13 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
     wave.check_markable(sound, rate)
     plan = pattern(key)
     working = wave.at_working_rate(sound, rate)
-    seen = wave.views(working)
     comfort = _COMFORT * math.sqrt(len(sound) / rate / wave.MIN_SECONDS)
-    gain = embedder.gains(seen, plan, payload)
+    canvas = embedder.canvas(wave.views(working))
+    gain, loudest = _strong_enough(canvas, plan, payload, comfort)
     marked, shown = _tried(sound, working, rate, gain, plan, payload)
-    if min(shown) < comfort:
-        wanted = (comfort / max(min(shown), 1.0)) ** (1 / _BY_STRENGTH)
-        for strength in (min(wanted, _LOUDER), _LOUDEST):
-            gain = embedder.gains(seen, plan, payload, strength, start=gain)
-            marked, shown = _tried(sound, working, rate, gain, plan, payload)
-            if min(shown) >= _SCANT:
-                break
+    if not loudest and min(shown) < _SCANT:
+        gain = embedder.gains(canvas, plan, payload, _LOUDEST, start=gain)
+        marked, shown = _tried(sound, working, rate, gain, plan, payload)
     if not any(shown):
         raise BadMedia("too empty to carry a mark: it cannot be read back from this sound")
     return marked
@@ -143,6 +139,21 @@ def _blind(
     for plan in plans:
         if reading := read(plan[1]):
             yield summed, plan, reading, detector.chance(reading.z, alignments)
+
+
+def _strong_enough(
+    canvas: embedder.Canvas, plan: Pattern, payload: int, comfort: float
+) -> tuple[tiles.Floats, bool]:
+    """Find gains that show comfort, or what there can be of it; say whether they are the loudest."""
+    gain = embedder.gains(canvas, plan, payload)
+    shown = embedder.shown(canvas, gain, plan, payload)
+    if shown >= comfort:
+        return gain, False
+    wanted = (comfort / max(shown, 1.0)) ** (1 / _BY_STRENGTH)
+    gain = embedder.gains(canvas, plan, payload, min(wanted, _LOUDER), start=gain)
+    if embedder.shown(canvas, gain, plan, payload) >= _SCANT:
+        return gain, False
+    return embedder.gains(canvas, plan, payload, _LOUDEST, start=gain), True
 
 
 def _tried(

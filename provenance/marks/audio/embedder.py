@@ -105,7 +105,7 @@ def shown(seen: Canvas, gain: Floats, plan: pattern.Pattern, payload: int) -> fl
 def _heard(view: Floats, frames: Spectra, gain: Floats) -> tiles.Doubles:
     """Give the tile energies that the detector will see under these gains."""
     marked = tiles.spectra(view + tiles.waveform(residual(frames, gain), len(view)))
-    return response.by_frame(marked).sum(axis=1, dtype=np.float64)
+    return np.asarray(response.by_frame(marked).sum(axis=1, dtype=np.float64))
 
 
 def _deviations(energy: tiles.Doubles, plan: pattern.Pattern, payload: int, *, tonal: bool) -> float:

@@ -20,8 +20,10 @@ WORST_CHANCE = 1e-6
 _COMFORT = (
     22.0  # deviations of what was read back for each period: what 5 s through Opus at 24k leave readable
 )
-_SCANT = 17.0  # deviations of it all: what two AAC generations and a crop leave readable
-_LOUDER, _LOUDEST = 1.3, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
+_SCANT = 15.0  # deviations of it all: what two AAC generations and a crop leave readable
+_LOUDER, _LOUDEST = 1.15, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
+_HOPEFUL = 0.5  # of comfort: bare tones that show less would be heard before they had it
+_UNREADABLE = 13.0  # deviations of the finished sound, below which its mark is made as loud as may be
 _BY_STRENGTH = 0.75  # the exponent by which deviations grow with strength
 
 
@@ -40,7 +42,7 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
     canvas = embedder.canvas(wave.views(working))
     gain, loudest = _strong_enough(canvas, plan, payload, comfort)
     marked, shown = _tried(sound, working, rate, gain, plan, payload)
-    if not loudest and min(shown) < _SCANT:
+    if not loudest and min(shown) < _UNREADABLE:
         gain = embedder.gains(canvas, plan, payload, _LOUDEST, start=gain)
         marked, shown = _tried(sound, working, rate, gain, plan, payload)
     if not any(shown):
@@ -149,11 +151,20 @@ def _strong_enough(
     shown = embedder.shown(canvas, gain, plan, payload)
     if shown >= comfort:
         return gain, False
-    wanted = (comfort / max(shown, 1.0)) ** (1 / _BY_STRENGTH)
-    gain = embedder.gains(canvas, plan, payload, min(wanted, _LOUDER), start=gain)
-    if embedder.shown(canvas, gain, plan, payload) >= _SCANT:
+    strength = 1.0
+    if shown >= _HOPEFUL * comfort:
+        strength = min(_stronger(shown, comfort), _LOUDER)
+        gain = embedder.gains(canvas, plan, payload, strength, start=gain)
+        shown = embedder.shown(canvas, gain, plan, payload)
+    if shown >= _SCANT:
         return gain, False
-    return embedder.gains(canvas, plan, payload, _LOUDEST, start=gain), True
+    strength = min(strength * _stronger(shown, _SCANT), _LOUDEST)
+    return embedder.gains(canvas, plan, payload, strength, start=gain), strength == _LOUDEST
+
+
+def _stronger(shown: float, wanted: float) -> float:
+    """Give how many times stronger a mark must be to show what is wanted."""
+    return float((wanted / max(shown, 1.0)) ** (1 / _BY_STRENGTH))
 
 
 def _tried(

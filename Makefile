@@ -46,6 +46,9 @@ bench: models ## What the gate costs, as ratios to one x264 encode
 bench-verify: setup ## What verifying costs, as a ratio to decoding the file once
 	$(RUN)python -m pipeline.bench_verify
 
+bench-likeness: models ## What looking for faces costs, as a ratio to decoding the clip once
+	$(RUN)python -m pipeline.bench_likeness
+
 bench-log: setup ## What appending to the audit log costs, as ratios to plain INSERTs
 	$(RUN)python -m audits.bench_log $(BENCH_LOG)
 
@@ -75,4 +78,4 @@ bench-policy: setup ## What a decision costs, and 100,000 stored ones again
 clean: ## Remove what make made
 	rm -rf .venv var demo-out
 
-.PHONY: help setup models demo up test lint check bench bench-verify bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery bench-policy bench-prompts clean
+.PHONY: help setup models demo up test lint check bench bench-verify bench-likeness bench-log bench-queries bench-proofs bench-provenance bench-binding bench-recovery bench-policy bench-prompts clean

@@ -69,7 +69,7 @@ class Eye:
 
     def look_again(self, seen: Sighting) -> npt.NDArray[np.float32]:
         """Make the look of a sighting from landmarks that were found again on the uprighted face."""
-        refined = geometry.refined(seen.part, seen.face, self._detector, passes=2)
+        refined = geometry.refined(seen.part, seen.face, self._detector)
         return quality.look(geometry.chip(seen.part, refined.face))
 
     def view(self, seen: Sighting) -> View:

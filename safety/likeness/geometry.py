@@ -21,6 +21,12 @@ SIDE = 150
 _AGAIN = 256
 _COARSE = 128
 _TURNS = tuple(range(0, 360, 30))
+_ACROSS = 4
+_BESIDE = (-2, -1, 0, 1, 2)
+_NO_FACE, _SHARPLY = 0.35, 12
+"""The weight of a rotation is (score - .35)^12."""
+_UPRIGHT_ENOUGH = 10.0
+"""Degrees up to which a face that was upright at once keeps its landmarks, which then are the better ones."""
 _PER_DEGREE = 0.008
 """What a degree between the rotation tried and the landmarks found there counts against it."""
 
@@ -64,14 +70,14 @@ def framed(side: int) -> npt.NDArray[np.float64]:
     return UPRIGHT * scale + (side - scale * SIDE) / 2
 
 
-def refined(picture: Picture, face: Face, detector: Detector, *, passes: int = 2) -> Refined:
-    """Find the landmarks again on the uprighted face, in whichever of twelve rotations fits it best.
+def refined(picture: Picture, face: Face, detector: Detector, *, passes: int = 1) -> Refined:
+    """Find the landmarks again on the uprighted face, however the head lies.
 
-    A head that lies on its side, or half so, is often found all the same, but with the landmarks of an upright one.
-    Further passes at a larger size restore recall on rolled heads; one that was upright at once takes one less.
+    A head that lies on its side, or half so, is often found all the same, but with the landmarks of an upright one; so
+    twelve rotations are scored first. A further pass at a larger size places the landmarks.
     """
-    points, sure, rolled = _best_turn(picture, face, detector)
-    for _ in range(passes if rolled else passes - 1):
+    points, sure = _best_turn(picture, face, detector)
+    for _ in range(passes):
         found = _again(picture, points, detector, _AGAIN)
         if found is None:
             break
@@ -79,20 +85,58 @@ def refined(picture: Picture, face: Face, detector: Detector, *, passes: int = 2
     return Refined(Face(face.box, face.score, points), sure)
 
 
-def _best_turn(picture: Picture, face: Face, detector: Detector) -> tuple[Points, float, bool]:
-    """Score the rotations of the uprighted face: the landmarks of the best, its score, whether it was another one.
+def _best_turn(picture: Picture, face: Face, detector: Detector) -> tuple[Points, float]:
+    """Score the rotations of the uprighted face: the landmarks of the best, rolled to between its neighbours; its score.
 
     The detector draws landmarks towards upright; so the right rotation is the one that it is sure of and in which it
-    finds the landmarks where they were put.
+    finds the landmarks where they were put, and how sure it is of the neighbours tells where between them upright
+    is: on LFW folds 1-2 the angle varies by 2 degrees (mean) when the picture is turned, by 9 with the best one alone.
     """
-    best, most = (face.points, 0.0, False), -np.inf
-    for degrees in _TURNS:
-        tried = _rolled(face, degrees)
-        found = _again(picture, tried, detector, _COARSE)
-        if found is not None:
-            worth = found[1] - _PER_DEGREE * _between(tried, found[0])
-            best, most = ((*found, degrees != 0), worth) if worth > most else (best, most)
-    return best
+    tried = [_rolled(face, degrees) for degrees in _TURNS]
+    found = _tried(picture, tried, detector)
+    worth = [
+        -np.inf if one is None else one[1] - _PER_DEGREE * abs(_between(points, one[0]))
+        for points, one in zip(tried, found, strict=True)
+    ]
+    best = int(np.argmax(worth))
+    chosen = found[best]
+    if chosen is None:
+        return face.points, 0.0
+    beside = [found[(best + step) % len(found)] for step in _BESIDE]
+    known = [(_between(chosen[0], one[0]), one[1]) for one in beside if one is not None]
+    angles, sure = np.array(known).T
+    weights = np.clip(sure - _NO_FACE, 1e-3, None) ** _SHARPLY
+    further = float(angles @ weights / weights.sum())
+    if best == 0 and abs(further) < _UPRIGHT_ENOUGH:
+        return chosen
+    return _rolled(Face(face.box, face.score, chosen[0]), further), chosen[1]
+
+
+def _tried(
+    picture: Picture, tried: Sequence[Points], detector: Detector
+) -> list[tuple[Points, float] | None]:
+    """Detect on the squares that each of `tried` makes upright, all in one picture: landmarks and score of each."""
+    target = framed(_COARSE)
+    transforms = [similarity(points, target) for points in tried]
+    squares = [warp(picture, transform, _COARSE) for transform in transforms]
+    rows = [np.hstack(squares[at : at + _ACROSS]) for at in range(0, len(squares), _ACROSS)]
+    sheet = np.vstack(rows)
+    found: list[tuple[Points, float] | None] = [None] * len(tried)
+    for one in detector.find(sheet, long_side=max(sheet.shape)):
+        column, row = (int(side // _COARSE) for side in one.points.mean(0))
+        number = row * _ACROSS + column
+        if not (0 <= column < _ACROSS and 0 <= number < len(tried)) or found[number] is not None:
+            continue
+        points = one.points - np.array((column, row), np.float32) * _COARSE
+        if np.abs(points.mean(0) - target.mean(0)).max() < _COARSE / 8:
+            found[number] = _carried(points, transforms[number]), one.score
+    return found
+
+
+def _carried(points: Points, transform: Transform) -> Points:
+    """Carry points of an uprighted square back into the picture."""
+    back = np.linalg.inv(np.vstack((transform, (0, 0, 1))))
+    return np.asarray(points @ back[:2, :2].T + back[:2, 2], np.float32)
 
 
 def _rolled(face: Face, degrees: float) -> Points:
@@ -104,10 +148,10 @@ def _rolled(face: Face, degrees: float) -> Points:
 
 
 def _between(a: Points, b: Points) -> float:
-    """Measure the angle between the lines through the eyes, in degrees, 0-180."""
+    """Measure the angle from the line through the eyes of `a` to that of `b`, in degrees, -180 to 180."""
     first, second = a[1] - a[0], b[1] - b[0]
     across = float(first[0] * second[1] - first[1] * second[0])
-    return float(np.degrees(abs(np.arctan2(across, float(first @ second)))))
+    return float(np.degrees(np.arctan2(across, float(first @ second))))
 
 
 def _again(picture: Picture, points: Points, detector: Detector, side: int) -> tuple[Points, float] | None:
@@ -118,9 +162,7 @@ def _again(picture: Picture, points: Points, detector: Detector, side: int) -> t
     near = [one for one in found if np.abs(one.points.mean(0) - target.mean(0)).max() < side / 8]
     if not near:
         return None
-    back = np.linalg.inv(np.vstack((transform, (0, 0, 1))))
-    landmarks = np.asarray(near[0].points @ back[:2, :2].T + back[:2, 2], np.float32)
-    return landmarks, near[0].score
+    return _carried(near[0].points, transform), near[0].score
 
 
 def shifted(face: Face, x: float, y: float, scale: float) -> Face:

@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 
-import av
 import cv2
 import numpy as np
 
 from core.media.clip import Picture
 from core.media.probe import probe
-from core.media.read import frames
+from core.media.read import frames, greys
 from core.media.write import Delivery, Mezzanine
 from core.settings import Settings
 from generation.engines import scenery
@@ -37,6 +36,7 @@ _FPS = 24
 _PEOPLE = (Persona(11), Persona(3))
 _STRANGERS = 99
 _CRF = 18
+_ALL_FRAMES = 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +121,8 @@ def _read(path: Path, wanted: frozenset[int]) -> None:
 
 
 def _decode(path: Path) -> None:
-    with av.open(str(path)) as container:
-        for _ in container.decode(container.streams.video[0]):
-            pass
+    for _ in greys(path, per_second=_ALL_FRAMES):
+        pass
 
 
 def _cpu(work: Callable[[], object]) -> float:

@@ -86,7 +86,7 @@ def refined(picture: Picture, face: Face, detector: Detector, *, passes: int = 1
 
 
 def _best_turn(picture: Picture, face: Face, detector: Detector) -> tuple[Points, float]:
-    """Score the rotations of the uprighted face: the landmarks of the best, rolled to between its neighbours; its score.
+    """Score the rotations of the uprighted face: the landmarks in the best, or between it and its neighbours; its score.
 
     The detector draws landmarks towards upright; so the right rotation is the one that it is sure of and in which it
     finds the landmarks where they were put, and how sure it is of the neighbours tells where between them upright
@@ -109,7 +109,8 @@ def _best_turn(picture: Picture, face: Face, detector: Detector) -> tuple[Points
     further = float(angles @ weights / weights.sum())
     if best == 0 and abs(further) < _UPRIGHT_ENOUGH:
         return chosen
-    return _rolled(Face(face.box, face.score, chosen[0]), further), chosen[1]
+    upright = _rolled(Face(face.box, face.score, chosen[0]), further)
+    return _again(picture, upright, detector, _COARSE) or (upright, chosen[1])
 
 
 def _tried(

@@ -63,7 +63,8 @@ class View:
 class Reading:
     """All views of a prompt; `plain` is the one with most disguises off, `obfuscated` if there were any.
 
-    `guesses` are views that any text has (rot13, backwards); only long words found in them mean anything.
+    `guesses` are views that any text has (rot13, backwards); only long words found in them mean anything. They are made
+    before digits are read as letters too: what is written backwards has its "4k" as "k4".
     """
 
     views: tuple[View, ...]
@@ -91,7 +92,7 @@ def read(text: str, is_word: Callable[[str], bool] | None = None) -> Reading:
         level = [deeper, *_undisguised(deeper, "decoded_")]
         views += level
     inner = views[-1]
-    guesses = (_rot13(inner), _backwards(inner))
+    guesses = tuple(_distinct(turned(view) for view in (views[2], inner) for turned in (_rot13, _backwards)))
     plausible = [guess for guess in guesses if _reads_better(guess.text, inner.text, is_word)]
     plain = plausible[0] if plausible else inner
     if is_word is not None:

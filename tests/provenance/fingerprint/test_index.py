@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from provenance.fingerprint import index
 from provenance.fingerprint.audio import AudioPrint
-from provenance.fingerprint.index import AudioIndex, VideoIndex, _Words
+from provenance.fingerprint.index import AudioIndex, VideoIndex, _Reach, _Words
 from provenance.fingerprint.video import VideoPrint
 
 
@@ -24,18 +24,21 @@ def flipped(words: np.ndarray, bits: int, rng: np.random.Generator) -> np.ndarra
     return np.packbits(out, axis=1).view(np.uint64).reshape(-1, 4)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(0, 20))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(0, 10), st.integers(0, 20))
 @settings(max_examples=30, deadline=None)
-def test_exactly_the_near_words_are_found(seed: int, count: int, bits: int) -> None:
+def test_exactly_the_near_words_are_found(seed: int, count: int, last: int, whole: int) -> None:
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 2**10, (count, 2), dtype=np.uint64)
     probes = rng.integers(0, 2**10, (3, 2), dtype=np.uint64)
     held = _Words(2, np.uint64)
     for part in np.array_split(words, 7):
         held.add(part)
-    found = {(which, int(place)) for which, places in held.near(probes, bits) for place in places}
-    apart = np.bitwise_count(probes[:, None] ^ words[None]).sum(axis=-1)
-    assert found == {(int(a), int(b)) for a, b in np.argwhere(apart <= bits)}
+    found = {
+        (which, int(place)) for which, places in held.near(probes, _Reach(last, whole)) for place in places
+    }
+    apart = np.bitwise_count(probes[:, None] ^ words[None])
+    near = (apart[..., -1] <= last) & (apart.sum(axis=-1) <= whole)
+    assert found == {(int(a), int(b)) for a, b in np.argwhere(near)}
 
 
 def clip(rng: np.random.Generator, frames: int = 16) -> VideoPrint:

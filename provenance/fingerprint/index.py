@@ -82,7 +82,7 @@ class _Words:
 def _in_reach(block: npt.NDArray[Any], places: Places, probe: Probes, bits: int) -> Places:
     """Keep the places of a block whose words differ from a probe in so many bits at the most."""
     differing = np.bitwise_count(block[:, places] ^ probe[:, None]).sum(axis=0, dtype=np.uint16)
-    return places[differing <= bits]
+    return np.asarray(places[differing <= bits])
 
 
 class Index:

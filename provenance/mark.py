@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Generator, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import zip_longest
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.ahead import ahead
 from core.errors import BadMedia
 from core.media.clip import Clip, Picture, Sound
 from core.media.probe import probe
@@ -22,8 +21,6 @@ from provenance.fingerprint import audio as heard
 from provenance.fingerprint import video as seen
 from provenance.labels import NO_LABELS, Plan, stamped, with_notices
 from provenance.marks import MarkKey, audio, video
-
-_DEPTH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,18 +134,7 @@ def _marked_pictures(
     embed = video.embedder(key, payload, width=size.width, height=size.height, fps=float(size.fps))
     stamp = stamped(labels, size.width, size.height)
     with (
-        closing(_ahead(stamp(frame.rgb, frame.time) for frame in frames(mezzanine.path))) as decoded,
-        closing(_ahead(embed(rgb) for rgb in decoded)) as marked,
+        closing(ahead(stamp(frame.rgb, frame.time) for frame in frames(mezzanine.path))) as decoded,
+        closing(ahead(embed(rgb) for rgb in decoded)) as marked,
     ):
         yield from marked
-
-
-def _ahead(source: Generator[Picture, None, None]) -> Generator[Picture, None, None]:
-    """Run a generator in a thread of its own, a few items ahead of whoever reads them."""
-    # the thread ends first: a generator cannot be closed while it runs
-    with closing(source), ThreadPoolExecutor(1) as thread:
-        # one worker, so the items keep their order; an error arrives in the place of its item
-        waiting = deque(thread.submit(next, source, None) for _ in range(_DEPTH))
-        while (item := waiting.popleft().result()) is not None:
-            waiting.append(thread.submit(next, source, None))
-            yield item

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice, takewhile
 from pathlib import Path
 
 import numpy as np
 
+from core.ahead import ahead
 from core.errors import BadMedia
 from core.media.clip import AudioTrack, Grey, Sound
 from core.media.probe import MediaLimits, demuxer, probe
@@ -61,8 +63,7 @@ def _still(path: Path, keys: Sequence[MarkKey], limits: MediaLimits, beside: Exe
 def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits, beside: Executor) -> Perception:
     clip = probe(path, limits)
     listening = beside.submit(_listen, path, clip.audio, keys) if clip.audio else None
-    decoded = takewhile(_within_reach, greys(path, per_second=LOOKS_PER_SECOND))
-    seen = _look(decoded, keys, beside) if clip.video else (None, "")
+    seen = _watch(path, keys, beside) if clip.video else (None, "")
     heard = _heard_again(listening.result(), seen[0], keys) if listening else (None, "")
     return Perception(
         media=True,
@@ -75,6 +76,12 @@ def _clip(path: Path, keys: Sequence[MarkKey], limits: MediaLimits, beside: Exec
         video_print=seen[1],
         audio_print=heard[1],
     )
+
+
+def _watch(path: Path, keys: Sequence[MarkKey], beside: Executor) -> tuple[MarkReading, str]:
+    """Look at the picture track while it is decoded, a few frames ahead."""
+    with closing(ahead(greys(path, per_second=LOOKS_PER_SECOND))) as decoded:
+        return _look(takewhile(_within_reach, decoded), keys, beside)
 
 
 def _within_reach(frame: Grey) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from core.media.probe import opened
 _INTRA_ONLY = {"ffv1", "mjpeg", "prores"}
 _BT601 = {5, 6}
 _FULL_RANGE = 2
+_SPARSE_THREADS = min(16, 2 * (os.cpu_count() or 1))
+"""Decoding frames that stand apart: a thread whose frame is left out would keep its core idle."""
 _PLANAR = {"gray", "nv12", "nv21", *(f"yuv{j}{kind}p" for j in ("", "j") for kind in (420, 422, 440, 444))}
 
 
@@ -43,7 +46,7 @@ def picture_sizes(path: Path) -> Iterator[int]:
         yield from (packet.size for packet in container.demux(container.streams.video[0]) if packet.size)
 
 
-def greys(path: Path, *, per_second: float) -> Iterator[Grey]:
+def greys(path: Path, *, per_second: float) -> Generator[Grey, None, None]:
     """Decode the brightness of the picture track, about `per_second` frames or as many as there are.
 
     Where there are far more, those that no other frame needs are not even decoded.
@@ -55,6 +58,7 @@ def greys(path: Path, *, per_second: float) -> Iterator[Grey]:
         stream.thread_type = "AUTO"
         if float(stream.average_rate or stream.guessed_rate) > 1.5 * per_second:
             stream.codec_context.skip_frame = "NONREF"
+            stream.codec_context.thread_count = _SPARSE_THREADS
         first: float | None = None
         due = 0.0
         for frame in container.decode(stream):

@@ -184,20 +184,6 @@ def test_a_broken_mezzanine_is_bad_media(tmp_path: Path, plain: dict[str, object
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_read_ahead_is_bounded_and_in_order() -> None:
-    made: list[int] = []
-
-    def source() -> Iterator[int]:
-        for index in range(100):
-            made.append(index)
-            yield index
-
-    ahead = module._ahead(source())
-    assert [next(ahead) for _ in range(5)] == [0, 1, 2, 3, 4]
-    ahead.close()
-    assert len(made) <= 5 + module._DEPTH + 1
-
-
 def test_a_marked_and_signed_clip_is_verified(tmp_path: Path, claim: Claim) -> None:
     """The room from end to end, with the real marks."""
     rng = np.random.default_rng(5)

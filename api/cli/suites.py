@@ -37,12 +37,16 @@ def run(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run a preemptive suite, keep and log the result, and say what got worse; exit 1 when it falls short."""
+    """Run a preemptive suite, keep and log the result, and say what got worse; exit 1 when it falls short.
+
+    A long suite (video-mark) that was cut short goes on where it stopped.
+    """
     with told():
-        result = run_suite(suite, quick=quick, seed=seed, data=data)
         tools = local.open_tools()
+        folder = tools.settings.data_dir / "audits"
+        result = run_suite(suite, quick=quick, seed=seed, data=data, keep=folder)
         done = audits.remember(tools, result, "operator")
-        page = audits.write_report(done, tools.settings.data_dir / "audits")
+        page = audits.write_report(done, folder)
     lines = [result.markdown(), *(f"[red]worse:[/red] {change.case}: {change.why}" for change in done.worse)]
     value = json.loads(result.json()) | {
         "run": done.run.id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 import time
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from audits.preemptive.labels import labels
 from audits.preemptive.likeness import likeness
 from audits.preemptive.log_kill import log_kill
 from audits.preemptive.log_tamper import log_tamper
+from audits.preemptive.pieces import Pieces, code
 from audits.preemptive.prompts import prompts
 from audits.preemptive.proofs import proofs
 from audits.preemptive.recovery import recovery
@@ -26,7 +28,7 @@ from audits.preemptive.video_mark import video_mark
 from audits.preemptive.voice import voice
 from core.clock import Clock, SystemClock
 from core.errors import BadInput, NotFound
-from core.models import file_sha256
+from core.models import file_sha256, registry
 
 _PACKAGES = (
     "greenlight",
@@ -48,11 +50,18 @@ class Suite(Protocol):
         ...
 
 
-SUITES: Mapping[str, Suite] = {
+class LongSuite(Protocol):
+    """A suite that may take hours: it asks `pieces` for what an earlier run, which was cut short, has found."""
+
+    def __call__(self, seed: int, *, quick: bool, data: Path | None, pieces: Pieces) -> tuple[Row, ...]:
+        """Run as a `Suite` does."""
+        ...
+
+
+_SUITES: Mapping[str, Suite] = {
     "log-tamper": log_tamper,
     "log-kill": log_kill,
     "proofs": proofs,
-    "video-mark": video_mark,
     "labels": labels,
     "fuzz": fuzz,
     "erasure": erasure,
@@ -63,20 +72,36 @@ SUITES: Mapping[str, Suite] = {
     "prompts": prompts,
     "likeness": likeness,
 }
+_LONG_SUITES: Mapping[str, LongSuite] = {
+    "video-mark": video_mark,
+}
+SUITES = (*_SUITES, *_LONG_SUITES)
+"""The names of all suites."""
 
 
 def run(
-    name: str, *, quick: bool = False, seed: int = 0, data: Path | None = None, clock: Clock | None = None
+    name: str,
+    *,
+    quick: bool = False,
+    seed: int = 0,
+    data: Path | None = None,
+    clock: Clock | None = None,
+    keep: Path | None = None,
 ) -> SuiteResult:
     """Run a suite by name; `quick` takes seconds.
 
-    NotFound when there is no such suite, BadInput when `data` is no folder with files.
+    Long suites keep what they have found in the folder `keep` and go on from there after a run that was cut short,
+    as long as code, models, data and seed are the same. NotFound when there is no such suite, BadInput when `data`
+    is no folder with files.
     """
     if name not in SUITES:
         raise NotFound(f"There is no suite {name}; there are: {', '.join(SUITES)}.")
     named = {} if data is None else _digests(data)
     start = time.perf_counter()
-    rows = SUITES[name](seed, quick=quick, data=data)
+    if name in _SUITES:
+        rows = _SUITES[name](seed, quick=quick, data=data)
+    else:
+        rows = _resumed(name, seed, quick=quick, data=data, named=named, keep=keep)
     return SuiteResult(
         name=name,
         dated=(clock or SystemClock()).now().isoformat(timespec="seconds"),
@@ -87,6 +112,19 @@ def run(
         data=named,
         elapsed_s=round(time.perf_counter() - start, 1),
     )
+
+
+def _resumed(
+    name: str, seed: int, *, quick: bool, data: Path | None, named: Mapping[str, str], keep: Path | None
+) -> tuple[Row, ...]:
+    """Run a long suite from where it stopped."""
+    about = {"seed": seed, "quick": quick, "data": named, "code": code(), **_environment()}
+    models = {model: source.sha256 for model, source in registry().items()}
+    path = keep / f"{name}{'-quick' if quick else ''}.pieces" if keep else None
+    pieces = Pieces(path, json.dumps(about | {"models": models}, sort_keys=True))
+    rows = _LONG_SUITES[name](seed, quick=quick, data=data, pieces=pieces)
+    pieces.forget()
+    return rows
 
 
 def _environment() -> dict[str, str]:

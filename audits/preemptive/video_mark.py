@@ -8,17 +8,20 @@ the suite makes. Which of the project's own clips were tuned on, and which were 
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 
 from audits.preemptive import scenes, vmaf
+from audits.preemptive.pieces import Pieces
 from audits.preemptive.result import Row, counted
 from audits.preemptive.video_attacks import Cell, Film, attacked, coded, grid
 from core.media import picture_codecs
@@ -46,22 +49,51 @@ class _Tally:
     trials: Counter[str] = field(default_factory=Counter)
     wrong: int = 0
     quality: list[tuple[float, float, float]] = field(default_factory=list)
-    spent: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
+    spent: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("embed", "encode", "detect"), 0.0))
     searches: list[float] = field(default_factory=list)
     false: int = 0
     asked: int = 0
 
+    def add(self, piece: Mapping[str, Any]) -> None:
+        """Add what was counted in one piece, as `piece` gives it and JSON keeps it."""
+        self.hits.update(piece["hits"])
+        self.trials.update(piece["trials"])
+        self.spent = {work: seconds + piece["spent"][work] for work, seconds in self.spent.items()}
+        self.quality += piece["quality"]
+        self.searches += piece["searches"]
+        self.wrong += piece["wrong"]
+        self.false += piece["false"]
+        self.asked += piece["asked"]
 
-def video_mark(seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
+    def piece(self) -> dict[str, Any]:
+        """Give what was counted in one piece."""
+        counts = {"hits": dict(self.hits), "trials": dict(self.trials), "spent": self.spent}
+        odds = {"wrong": self.wrong, "false": self.false, "asked": self.asked}
+        return counts | odds | {"quality": self.quality, "searches": self.searches}
+
+
+def video_mark(seed: int, *, quick: bool, data: Path | None, pieces: Pieces) -> tuple[Row, ...]:
     """Apply the grid to the clips of `data`, or to 6 scenes (quick: one scene, five cells)."""
-    dice, tally = np.random.default_rng(seed), _Tally()
+    total = _Tally()
     cells = [cell for cell in grid() if not quick or cell.name in _QUICK]
-    pieces = list(islice(_pieces(seed, data, quick=quick), 2 if quick else None))
-    for film, fps in pieces:
-        _judge(film, fps, cells, dice, tally, whole=not quick)
-    for film, fps in pieces:
-        _unmarked(film, fps, dice, tally, (_FEW if quick else _TRIALS) // len(pieces))
-    return (*_rows(cells, tally), *(() if quick else _costs(tally)))
+    takes = list(islice(_takes(seed, data, quick=quick), 2 if quick else None))
+    trials = -(-(_FEW if quick else _TRIALS) // max(len(takes), 1))
+    for number, take in enumerate(takes):
+        total.add(
+            pieces.once(take.name, partial(_judged, take, cells, (seed, number), trials, whole=not quick))
+        )
+    return (*_rows(cells, total), *(() if quick else _costs(total)))
+
+
+def _judged(
+    take: _Take, cells: list[Cell], seed: tuple[int, int], trials: int, *, whole: bool
+) -> dict[str, Any]:
+    """Count for one piece of a clip, marked and unmarked."""
+    dice, tally = np.random.default_rng(seed), _Tally()
+    film, fps = take.film()
+    _judge(film, fps, cells, dice, tally, whole=whole)
+    _unmarked(film, fps, dice, tally, trials)
+    return tally.piece()
 
 
 def _judge(
@@ -146,7 +178,7 @@ def _costs(tally: _Tally) -> Iterator[Row]:
     """Say what was spent in CPU time, against one encode in the same run."""
     base = max(tally.spent["encode"], 1e-9)
     yield _measured("embed, CPU against one x264 medium encode", tally.spent["embed"] / base, _EMBED)
-    if "detect" in tally.spent:
+    if tally.spent["detect"]:
         yield _measured("detect, CPU against one x264 medium encode", tally.spent["detect"] / base, _DETECT)
     if tally.searches:
         yield _measured("search, CPU seconds, median", float(np.median(tally.searches)), _SEARCH)
@@ -157,12 +189,19 @@ def _measured(case: str, value: float, reach: float, *, least: bool = False) -> 
     return {"case": case, "value": round(value, 4), "reach": reach, "passed": passed}
 
 
-def _pieces(seed: int, data: Path | None, *, quick: bool) -> Iterator[tuple[Film, Fraction]]:
-    """Give 2 s of each clip at two places, or scenes of the suite's own."""
+@dataclass(frozen=True, slots=True)
+class _Take:
+    """A piece of a clip by its name, and what reads its frames."""
+
+    name: str
+    film: Callable[[], tuple[Film, Fraction]]
+
+
+def _takes(seed: int, data: Path | None, *, quick: bool) -> Iterator[_Take]:
+    """Name 2 s of each clip at two places, or scenes of the suite's own."""
     if data is None:
-        for number in range(1 if quick else 6):
-            shown = scenes.pictures(seed + number, _SECONDS)
-            yield [_sized(one) for one in shown], Fraction(scenes.FPS)
+        for number in range(seed, seed + (1 if quick else 6)):
+            yield _Take(f"scene {number}", partial(_scene, number))
         return
     for source in sorted(path for kind in ("*.mp4", "*.mkv", "*.mov", "*.webm") for path in data.rglob(kind)):
         track = probe(source).video
@@ -171,7 +210,16 @@ def _pieces(seed: int, data: Path | None, *, quick: bool) -> Iterator[tuple[Film
         count = min(track.frames, round(_SECONDS * track.fps))
         for place in _PLACES if track.frames >= 2 * count else _PLACES[:1]:
             first = int((track.frames - count) * place)
-            yield [frame.rgb for frame in islice(frames(source), first, first + count)], track.fps
+            name = f"{source.relative_to(data).as_posix()} from frame {first}"
+            yield _Take(name, partial(_cut, source, track.fps, first, count))
+
+
+def _scene(number: int) -> tuple[Film, Fraction]:
+    return [_sized(one) for one in scenes.pictures(number, _SECONDS)], Fraction(scenes.FPS)
+
+
+def _cut(source: Path, fps: Fraction, first: int, count: int) -> tuple[Film, Fraction]:
+    return [frame.rgb for frame in islice(frames(source), first, first + count)], fps
 
 
 def _sized(rgb: Picture) -> Picture:

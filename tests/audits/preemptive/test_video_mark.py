@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audits.preemptive import scenes, video_attacks, video_mark, vmaf
+from audits.preemptive.pieces import Pieces
 from audits.preemptive.video_attacks import Cell, attacked, grid
 from core.media.clip import Picture
 from core.media.write import Delivery
@@ -23,7 +24,7 @@ def small(cell: Cell) -> list[tuple[int, ...]]:
 
 def test_a_quick_run_finds_the_mark_and_reads_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(video_mark, "_FEW", 40)
-    rows = {str(row["case"]): row for row in video_mark.video_mark(0, quick=True, data=None)}
+    rows = {str(row["case"]): row for row in video_mark.video_mark(0, quick=True, data=None, pieces=Pieces())}
     assert rows["delivery alone"]["hits"] == rows["H.264 CRF 28"]["hits"] == 1
     assert rows["control: wrong payload read"]["hits"] == 0
     assert rows["control: read in unmarked clips (keys x clips)"]["trials"] == 41
@@ -34,7 +35,7 @@ def test_a_detector_that_invents_fails_the_suite(monkeypatch: pytest.MonkeyPatch
     said = MarkReading(track="video", found=True, payload=1, p_false=0.0, geometry={})
     monkeypatch.setattr(video_mark.video, "detect", lambda *_, **__: said)
     monkeypatch.setattr(video_mark, "_QUICK", ("delivery alone",))
-    rows = {str(row["case"]): row for row in video_mark.video_mark(0, quick=True, data=None)}
+    rows = {str(row["case"]): row for row in video_mark.video_mark(0, quick=True, data=None, pieces=Pieces())}
     assert not rows["control: wrong payload read"]["passed"]
     assert not rows["control: read in unmarked clips (keys x clips)"]["passed"]
 
@@ -73,6 +74,17 @@ def test_given_clips_are_cut_at_two_places(tmp_path: Path) -> None:
     with Delivery(tmp_path / "given.mp4", width=320, height=240, fps=12) as out:
         for rgb in scenes.pictures(1, 5.0):
             out.frame(rgb)
-    pieces = list(video_mark._pieces(0, tmp_path, quick=False))
-    assert [len(piece) for piece, _ in pieces] == [24, 24]
-    assert pieces[0][1] == 12
+    takes = list(video_mark._takes(0, tmp_path, quick=False))
+    assert [take.name for take in takes] == ["given.mp4 from frame 10", "given.mp4 from frame 25"]
+    assert [len(take.film()[0]) for take in takes] == [24, 24]
+    assert takes[0].film()[1] == 12
+
+
+def test_a_run_that_was_cut_short_counts_each_piece_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video_mark, "_FEW", 4)
+    monkeypatch.setattr(video_mark, "_QUICK", ("delivery alone",))
+    whole = video_mark.video_mark(0, quick=True, data=None, pieces=Pieces(tmp_path / "a", "x"))
+    monkeypatch.setattr(video_mark, "_judged", lambda *_, **__: pytest.fail("made again"))
+    assert video_mark.video_mark(0, quick=True, data=None, pieces=Pieces(tmp_path / "a", "x")) == whole

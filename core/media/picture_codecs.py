@@ -8,10 +8,16 @@ from fractions import Fraction
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 
 from core.media.clip import Grey, Picture
 from core.media.read import grey
+
+_AVX_512F = 13
+"""OpenCV's number for the instructions, which its Python module does not name."""
+_REPEATABLE = {"x264-params": "asm=avx2"} if cv2.checkHardwareSupport(_AVX_512F) else {}
+"""With its code for AVX-512 (its macroblock tree), x264 gave other bytes for the same frames from run to run."""
 
 
 def encoded(film: Sequence[Picture], fps: Fraction, codec: str, crf: int) -> bytes:
@@ -37,7 +43,7 @@ def encoded(film: Sequence[Picture], fps: Fraction, codec: str, crf: int) -> byt
 def _options(codec: str, crf: int) -> dict[str, str]:
     quality = {"crf": str(crf)}
     return {
-        "libx264": {"preset": "medium", **quality},
+        "libx264": {"preset": "medium", **_REPEATABLE, **quality},
         "libx265": {"preset": "medium", "x265-params": "log-level=none", **quality},
         "libsvtav1": {"preset": "8", "svtav1-params": "fast-decode=0", **quality},
         "libvpx-vp9": {"b:v": "0", "cpu-used": "4", "deadline": "good", **quality},

@@ -70,13 +70,13 @@ def test_quality_is_measured_and_falls_with_noise() -> None:
     assert vmaf.vmaf(one, worse, Fraction(12)) < vmaf.vmaf(one, one, Fraction(12)) - 1
 
 
-def test_given_clips_are_cut_at_two_places(tmp_path: Path) -> None:
+def test_given_clips_are_cut_at_three_places(tmp_path: Path) -> None:
     with Delivery(tmp_path / "given.mp4", width=320, height=240, fps=12) as out:
-        for rgb in scenes.pictures(1, 5.0):
+        for rgb in scenes.pictures(1, 6.7):
             out.frame(rgb)
     takes = list(video_mark._takes(0, tmp_path, quick=False))
-    assert [take.name for take in takes] == ["given.mp4 from frame 10", "given.mp4 from frame 25"]
-    assert [len(take.film()[0]) for take in takes] == [24, 24]
+    assert [take.name for take in takes] == [f"given.mp4 from frame {first}" for first in (4, 22, 39)]
+    assert [len(take.film()[0]) for take in takes] == [36, 36, 36]
     assert takes[0].film()[1] == 12
 
 

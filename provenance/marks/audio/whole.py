@@ -11,7 +11,7 @@ import numpy as np
 from core.errors import BadMedia
 from core.media.clip import Sound
 from provenance.marks import MarkKey, MarkReading
-from provenance.marks.audio import detector, embedder, search, tiles, wave
+from provenance.marks.audio import detector, embedder, search, spill, tiles, wave
 from provenance.marks.audio.folds import Bend
 from provenance.marks.audio.pattern import Pattern, pattern
 
@@ -181,6 +181,7 @@ def _marked(sound: Sound, working: Sound, rate: int, gain: tiles.Floats) -> Soun
     for channel in range(sound.shape[1]):
         quiet = working[:, channel]
         residual = tiles.waveform(embedder.residual(tiles.spectra(quiet), gain), len(quiet))
+        residual = spill.held(quiet, residual)
         marked[:, channel] = wave.added(sound[:, channel], wave.at_rate(residual, rate, len(sound)), rate)
     return marked
 

@@ -24,6 +24,7 @@ _FADING = 0.6, 0.8  # Adam's two memories, short because the steps are few
 _MARGIN = 2.2  # deviations of a coded bit, per period
 _PILOT_MARGIN = 2.6
 _THRIFT = 0.02
+_NOTHING = np.float32(1e-9)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +48,16 @@ class _Goal:
 class Canvas:
     """What is to be marked: each view, its spectra and the energies of its tiles `response.by_frame`.
 
-    `bound` is how far gains may go in dB, (tiles, BANDS).
+    `bound` is how far gains may go in dB, (tiles, BANDS); `share` is what each tile has of the energy of all that
+    sounds meanwhile, and `sway`, (tiles, 1), how far all of it together may go in dB.
     """
 
     views: tuple[Floats, ...]
     frames: tuple[Spectra, ...]
     energies: tuple[Floats, ...]
     bound: Floats
+    share: Floats
+    sway: Floats
 
 
 def canvas(views: list[Floats]) -> Canvas:
@@ -64,7 +68,17 @@ def canvas(views: list[Floats]) -> Canvas:
         masking.bounds(view, energy.sum(axis=1, dtype=np.float64))
         for view, energy in zip(views, energies, strict=True)
     ]
-    return Canvas(tuple(views), frames, energies, np.mean(bounds, axis=0))
+    wholes = [response.whole(own) for own in frames]
+    share = [energy.sum(axis=1) / whole for energy, whole in zip(energies, wholes, strict=True)]
+    sway = [masking.sways(10 * np.log10(whole[:, 0])) for whole in wholes]
+    return Canvas(
+        tuple(views),
+        frames,
+        energies,
+        bound=np.mean(bounds, axis=0),
+        share=np.mean(share, axis=0, dtype=np.float32),
+        sway=np.mean(sway, axis=0),
+    )
 
 
 def gains(
@@ -90,7 +104,7 @@ def gains(
         second += (1 - _FADING[1]) * (slope**2 - second)
         pace = np.sqrt(second / (1 - _FADING[1] ** step) + 0.1 * np.mean(slope**2) + 1e-20)
         gain += _RATE * bound * first / (1 - _FADING[0] ** step) / pace
-        gain = np.clip(gain, -bound, bound)
+        gain = _steady(seen, np.clip(gain, -bound, bound))
     return np.asarray(gain, np.float32)
 
 
@@ -120,6 +134,14 @@ def residual(frames: Spectra, gain: Floats) -> Spectra:
     added = np.zeros_like(frames)
     added[:, tiles.LOW : tiles.HIGH] = frames[:, tiles.LOW : tiles.HIGH] * per_bin
     return added
+
+
+def _steady(seen: Canvas, gain: Floats) -> Floats:
+    """Take out of the gains what moves the level of the whole sound further than it may, from the loud tiles most."""
+    level = (gain * seen.share).sum(axis=1, keepdims=True)
+    excess = level - np.clip(level, -seen.sway, seen.sway)
+    power = np.square(seen.share).sum(axis=1, keepdims=True)
+    return np.asarray(gain - excess * seen.share / (power + _NOTHING), np.float32)
 
 
 def _goal(rows: int, plan: pattern.Pattern, payload: int) -> _Goal:

@@ -8,7 +8,7 @@ on the Bark scale (Schroeder, Atal and Hall 1979) and shortly afterwards.
 from __future__ import annotations
 
 import numpy as np
-from scipy import fft
+from scipy import fft, ndimage
 
 from provenance.marks.audio import tiles
 from provenance.marks.audio.tiles import Doubles, Floats
@@ -21,6 +21,7 @@ _WINDOW = 2048  # fine enough to tell a tone within a tile from noise
 _FLAT_NOISE, _FLAT_TONE = 0.4, 0.03  # spectral flatness
 _SHARE = 0.6  # of what could be hidden that is used: tiles change together
 BOUND_DB = (1.2, 2.7)
+_SWAY_DB, _SWAY_SHARE = 0.3, 0.3  # of the level of all there is, and of how it fluctuates by itself
 
 
 def bounds(mono: Floats, energy: Doubles) -> Floats:
@@ -31,6 +32,17 @@ def bounds(mono: Floats, energy: Doubles) -> Floats:
     hidden[1:] = np.maximum(hidden[1:], _FADING * hidden[:-1])
     room = _SHARE * np.sqrt(hidden / (energy + 1e-30 * energy.max() + 1e-30))
     return np.asarray(np.clip(20 * np.log10(1 + room), *BOUND_DB), np.float32)
+
+
+def sways(level: Doubles) -> Floats:
+    """Give how far the level of the whole sound may move in each row of tiles in dB, from its `level`: (rows, 1).
+
+    That a sound as a whole swells and fades is heard long before a change of some of its parts is, unless it does so
+    by itself: fluctuations hide fluctuations of their own pace (Houtgast 1989).
+    """
+    own = np.abs(level - ndimage.uniform_filter1d(level, 5, mode="nearest"))
+    near = ndimage.uniform_filter1d(own, 9, mode="nearest")
+    return np.asarray(_SWAY_DB + _SWAY_SHARE * near, np.float32)[:, None]
 
 
 def _tonality(mono: Floats, rows: int) -> Doubles:

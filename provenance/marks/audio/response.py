@@ -12,6 +12,7 @@ import numpy as np
 from provenance.marks.audio import tiles
 from provenance.marks.audio.tiles import Doubles, Floats, Spectra
 
+_FAINT = 1e-9  # of the mean row: digital silence, where a level has no logarithm
 _SIDE = 0.08  # of a neighbouring band's gain: the window's side
 
 
@@ -29,11 +30,17 @@ _SHARES = _shares()
 
 def by_frame(frames: Spectra) -> Floats:
     """Give the energy of every frame of every tile, (tiles, FRAMES, BANDS); empty frames fill up the last tile."""
-    inside = frames[:, tiles.LOW : tiles.HIGH]
-    power = inside.real * inside.real + inside.imag * inside.imag
+    power = _power(frames[:, tiles.LOW : tiles.HIGH])
     bands = power.reshape(len(power), tiles.BANDS, tiles.WIDTH).sum(axis=2)
     padded = np.pad(bands, ((0, -len(bands) % tiles.FRAMES), (0, 0)))
     return np.asarray(padded.reshape(-1, tiles.FRAMES, tiles.BANDS), np.float32)
+
+
+def whole(frames: Spectra) -> Doubles:
+    """Give the energy of all that sounds in each row of tiles, (tiles, 1), never nothing."""
+    power = _power(frames).sum(axis=1, dtype=np.float64)
+    rows = np.pad(power, (0, -len(power) % tiles.FRAMES)).reshape(-1, tiles.FRAMES).sum(axis=1)
+    return np.asarray(rows + _FAINT * rows.mean() + 1e-30)[:, None]
 
 
 def marked(energy: Floats, gain: Floats) -> Doubles:
@@ -43,3 +50,7 @@ def marked(energy: Floats, gain: Floats) -> Doubles:
     before, own, after = mixed[:-2, None], mixed[1:-1, None], mixed[2:, None]
     amplitude = 1 + _SHARES[0] * before + _SHARES[1] * own + _SHARES[2] * after
     return np.asarray((energy * amplitude * amplitude).sum(axis=1), np.float64)
+
+
+def _power(frames: Spectra) -> Floats:
+    return np.asarray(frames.real * frames.real + frames.imag * frames.imag, np.float32)

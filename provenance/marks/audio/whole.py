@@ -21,7 +21,7 @@ _COMFORT = (
     22.0  # deviations of what was read back for each period: what 5 s through Opus at 24k leave readable
 )
 _SCANT = 16.0  # deviations of it all: what two AAC generations and a crop leave readable
-_LOUDER, _LOUDEST = 1.15, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
+_LOUDER, _LOUDEST = 1.4, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
 _HOPEFUL = 0.41  # of comfort: bare tones that show less would be heard before they had it
 _UNREADABLE = 13.5  # deviations of the finished sound, below which its mark is made as loud as may be
 _BY_STRENGTH = 0.75  # the exponent by which deviations grow with strength

@@ -68,12 +68,12 @@ _SUITES: Mapping[str, Suite] = {
     "tamper": tamper,
     "recovery": recovery,
     "voice": voice,
-    "audio-mark": audio_mark,
     "prompts": prompts,
     "likeness": likeness,
 }
 _LONG_SUITES: Mapping[str, LongSuite] = {
     "video-mark": video_mark,
+    "audio-mark": audio_mark,
 }
 SUITES = (*_SUITES, *_LONG_SUITES)
 """The names of all suites."""

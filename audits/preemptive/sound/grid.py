@@ -168,5 +168,4 @@ UNTESTED = {
     "SoundStream": "its weights are not here",
     "DAC 44.1 kHz": "its weights are not here",
     "Vorbis 48-256k": "the media library here has no encoder that can be used",
-    "resemble-perth, side by side": "needs torchaudio and librosa, which are not part of this installation",
 }

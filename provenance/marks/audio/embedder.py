@@ -86,11 +86,12 @@ def gains(
     plan: pattern.Pattern,
     payload: int,
     strength: float = 1.0,
+    sway: float = 1.0,
     start: Floats | None = None,
 ) -> Floats:
     """Give the gain in dB of every tile, (tiles, BANDS).
 
-    `strength` scales the bounds that masking sets; `start` are gains that were found with other bounds, from which
+    `strength` scales the bounds that masking sets, `sway` how far the level of the whole may go; `start` are gains that were found with other bounds, from which
     fewer steps are needed.
     """
     goal = _goal(len(seen.bound), plan, payload)
@@ -104,7 +105,7 @@ def gains(
         second += (1 - _FADING[1]) * (slope**2 - second)
         pace = np.sqrt(second / (1 - _FADING[1] ** step) + 0.1 * np.mean(slope**2) + 1e-20)
         gain += _RATE * bound * first / (1 - _FADING[0] ** step) / pace
-        gain = _steady(seen, np.clip(gain, -bound, bound))
+        gain = _steady(seen, np.clip(gain, -bound, bound), sway * seen.sway)
     return np.asarray(gain, np.float32)
 
 
@@ -136,10 +137,10 @@ def residual(frames: Spectra, gain: Floats) -> Spectra:
     return added
 
 
-def _steady(seen: Canvas, gain: Floats) -> Floats:
+def _steady(seen: Canvas, gain: Floats, limit: Floats) -> Floats:
     """Take out of the gains what moves the level of the whole sound further than it may, from the loud tiles most."""
     level = (gain * seen.share).sum(axis=1, keepdims=True)
-    excess = level - np.clip(level, -seen.sway, seen.sway)
+    excess = level - np.clip(level, -limit, limit)
     power = np.square(seen.share).sum(axis=1, keepdims=True)
     return np.asarray(gain - excess * seen.share / (power + _NOTHING), np.float32)
 

@@ -21,7 +21,7 @@ _WINDOW = 2048  # fine enough to tell a tone within a tile from noise
 _FLAT_NOISE, _FLAT_TONE = 0.4, 0.03  # spectral flatness
 _SHARE = 0.6  # of what could be hidden that is used: tiles change together
 BOUND_DB = (1.2, 2.7)
-_SWAY_DB, _SWAY_SHARE = 0.3, 0.3  # of the level of all there is, and of how it fluctuates by itself
+_SWAY_DB, _SWAY_SHARE = 0.2, 0.2  # of the level of all there is, and of how it fluctuates by itself
 
 
 def bounds(mono: Floats, energy: Doubles) -> Floats:

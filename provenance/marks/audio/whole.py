@@ -22,6 +22,7 @@ _COMFORT = (
 )
 _SCANT = 16.0  # deviations of it all: what two AAC generations and a crop leave readable
 _LOUDER, _LOUDEST = 1.4, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
+_FREER = 4.0  # how much further the level of the whole may go where there would be too little of a mark
 _HOPEFUL = 0.41  # of comfort: bare tones that show less would be heard before they had it
 _UNREADABLE = 13.5  # deviations of the finished sound, below which its mark is made as loud as may be
 _BY_STRENGTH = 0.75  # the exponent by which deviations grow with strength
@@ -43,7 +44,7 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
     gain, loudest = _strong_enough(canvas, plan, payload, comfort)
     marked, shown = _tried(sound, working, rate, gain, plan, payload)
     if not loudest and min(shown) < _UNREADABLE:
-        gain = embedder.gains(canvas, plan, payload, _LOUDEST, start=gain)
+        gain = embedder.gains(canvas, plan, payload, _LOUDEST, _FREER, start=gain)
         marked, shown = _tried(sound, working, rate, gain, plan, payload)
     if not any(shown):
         raise BadMedia("too empty to carry a mark: it cannot be read back from this sound")
@@ -159,7 +160,8 @@ def _strong_enough(
     if shown >= _SCANT:
         return gain, False
     strength = min(strength * _stronger(shown, _SCANT), _LOUDEST)
-    return embedder.gains(canvas, plan, payload, strength, start=gain), strength == _LOUDEST
+    gain = embedder.gains(canvas, plan, payload, strength, _FREER, start=gain)
+    return gain, strength == _LOUDEST
 
 
 def _stronger(shown: float, wanted: float) -> float:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from audits.preemptive.audio_mark import audio_mark
+from audits.preemptive.pieces import Pieces
 from audits.preemptive.result import Row, SuiteResult, counted, untested
 from audits.preemptive.sound import attacks as of
 from audits.preemptive.sound import grid
@@ -20,7 +21,7 @@ RATE = 16_000
 
 
 def test_the_quick_run_reaches_what_it_must_and_its_controls_find_nothing() -> None:
-    rows = {str(row["case"]): row for row in audio_mark(0, quick=True, data=None)}
+    rows = {str(row["case"]): row for row in audio_mark(0, quick=True, data=None, pieces=Pieces())}
     for cell in grid.QUICK:
         assert rows[cell.attack.name]["passed"], cell.attack.name
     for control in ("control: mark in the unmarked twin", "control: mark under a wrong key"):

@@ -47,9 +47,9 @@ def likeness(seed: int, *, quick: bool, data: Path | None) -> tuple[Row, ...]:
         rows.append(counted("a face is found in the photograph", len(known.photos), len(given), reach=0.995))
         rows += _all_pairs(known.untuned, tools)
         rows += _identified(known, known.untuned, tools)
-        rows += _small(given, eye, rng, 30 if quick else 400)
+        rows += _small(known.untuned.photos, eye, rng, 30 if quick else 400)
         rows += _rolled(known.untuned, eye, tools, 20 if quick else 300)
-        rows.append(_briefly(known.untuned, Likeness(tools), Path(folder), 12 if quick else 96))
+        rows.append(_briefly(known.untuned, Likeness(tools), Path(folder), 12 if quick else 300))
     return tuple(rows)
 
 
@@ -185,15 +185,19 @@ def _turned(picture: Picture, degrees: float) -> Picture:
 
 
 def _briefly(data: Embedded, screener: Likeness, folder: Path, count: int) -> Row:
-    """Show a dozen people for half a second each in clips of 16 s: whom their photograph matches, the clip must."""
-    least = screener.calibration.threshold(people=1, tracks=_IN_CLIP, references=1)
+    """Show a dozen people for half a second each in clips of 16 s: whom their photograph matches, the clip must.
+
+    The photograph is judged by the clip's own threshold.
+    """
     hits = trials = 0
     pairs = _genuine(data, count)
     for some in (pairs[start : start + _IN_CLIP] for start in range(0, len(pairs), _IN_CLIP)):
         clip = folder / "brief.mkv"
         _film(clip, [read.picture(data.photos[b].path) for _, b in some])
         people = [Template(data.photos[a].person, data.vectors[a : a + 1]) for a, _ in some]
-        named = {finding.identity for finding in screener.screen(probe(clip), people).findings}
+        seen = screener.screen(probe(clip), people)
+        named = {finding.identity for finding in seen.findings}
+        least = screener.calibration.threshold(people=len(people), tracks=seen.tracks, references=1)
         matched = [a for a, b in some if data.score(a, data.vectors[b]) >= least]
         trials += len(matched)
         hits += sum(data.photos[a].person in named for a in matched)

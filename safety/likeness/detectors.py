@@ -6,7 +6,7 @@ import numpy as np
 
 from core.finding import Model
 from core.media.clip import Picture
-from safety.likeness.faces import Face, back, distinct
+from safety.likeness.faces import LIKELY, Face, back, distinct
 from safety.likeness.geometry import reduced
 from safety.likeness.network import Network, Values
 
@@ -54,9 +54,6 @@ def _sides(box: Values) -> tuple[float, float, float, float]:
 class YuNet:
     """Wu et al. 2023, "YuNet: A Tiny Millisecond-level Face Detector"; anchor-free at strides 8, 16, 32."""
 
-    least_score = 0.35
-    """Low, so that small faces are found (measured: 95 % at 16 px); who uses it confirms what is below 0.6."""
-
     def __init__(self, network: Network) -> None:
         self._network = network
 
@@ -65,23 +62,27 @@ class YuNet:
         """The network that was loaded."""
         return self._network.model
 
-    def find(self, picture: Picture, *, long_side: int, quarters: int = 0) -> list[Face]:
-        """Find all faces, best first; pictures with a longer side than `long_side` are searched reduced.
+    def find(
+        self, picture: Picture, *, long_side: int, quarters: int = 0, least: float = LIKELY
+    ) -> list[Face]:
+        """Find all faces that score `least`, best first; where a side is longer than `long_side`, in a reduced copy.
 
         `quarters` turns the picture first (`numpy.rot90`); the answer is in its own coordinates all the same.
         """
         pixels, scale = _prepare(picture, long_side, quarters)
         out = self._network.run(pixels)
-        levels = [self._level(out, stride, pixels.shape[3] // stride) for stride in (8, 16, 32)]
+        levels = [self._level(out, stride, pixels.shape[3] // stride, least) for stride in (8, 16, 32)]
         boxes, scores, points = (np.concatenate(parts) for parts in zip(*levels, strict=True))
         faces = _faces(boxes, scores, points, scale)
         height, width = picture.shape[:2]
         return faces if quarters == 0 else [back(face, quarters, width, height) for face in faces]
 
-    def _level(self, out: dict[str, Values], stride: int, columns: int) -> tuple[Values, Values, Values]:
+    def _level(
+        self, out: dict[str, Values], stride: int, columns: int, least: float
+    ) -> tuple[Values, Values, Values]:
         likely = np.clip(out[f"cls_{stride}"][0, :, 0] * out[f"obj_{stride}"][0, :, 0], 0, 1)
         scores = np.sqrt(likely)
-        kept = np.flatnonzero(scores > self.least_score)
+        kept = np.flatnonzero(scores > least)
         cells = np.stack((kept % columns, kept // columns), axis=1)
         bbox = out[f"bbox_{stride}"][0, kept]
         extent = np.exp(bbox[:, 2:]) * stride

@@ -18,6 +18,8 @@ mouth, left and right as they are seen in the picture."""
 
 
 _SAME, _INSIDE, _ALIKE = 0.3, 0.6, 9.0
+LIKELY = 0.35
+"""The detector's score from which a find is worth a second look, whatever its size."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,8 +44,10 @@ class Detector(Protocol):
         """The network that was loaded."""
         ...
 
-    def find(self, picture: Picture, *, long_side: int, quarters: int = 0) -> list[Face]:
-        """Find all faces, best first; pictures with a longer side than `long_side` are searched reduced.
+    def find(
+        self, picture: Picture, *, long_side: int, quarters: int = 0, least: float = LIKELY
+    ) -> list[Face]:
+        """Find all faces that score `least`, best first; where a side is longer than `long_side`, in a reduced copy.
 
         `quarters` turns the picture first (`numpy.rot90`); the answer is in its own coordinates all the same.
         """
@@ -86,9 +90,13 @@ def united(faces: Sequence[Face]) -> list[Face]:
     """
     kept: list[Face] = []
     for face in sorted(faces, key=lambda face: -face.score):
-        if not any(_same(face, other) for other in kept):
-            kept.append(face)
+        kept += apart([face], kept)
     return kept
+
+
+def apart(faces: Sequence[Face], known: Sequence[Face]) -> list[Face]:
+    """Keep the faces that are in none of the places of the known ones."""
+    return [face for face in faces if not any(_same(face, other) for other in known)]
 
 
 def _same(a: Face, b: Face) -> bool:

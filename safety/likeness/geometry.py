@@ -166,6 +166,29 @@ def _again(picture: Picture, points: Points, detector: Detector, side: int) -> t
     return _carried(near[0].points, transform), near[0].score
 
 
+def eighth(picture: Picture, long_side: int) -> tuple[Picture, Transform]:
+    """Reduce a picture to `long_side` and turn it by 45 degrees on a square that holds all of it; say how it moved."""
+    import cv2
+
+    scale = min(1.0, long_side / max(picture.shape))
+    if scale < 1:
+        picture = reduced(picture, *(max(1, round(n * scale)) for n in picture.shape[1::-1]))
+    height, width = picture.shape[:2]
+    side = int(np.hypot(height, width)) + 2
+    turn = np.asarray(cv2.getRotationMatrix2D((width / 2, height / 2), 45.0, 1.0), np.float64)
+    turn[:, 2] += (side - width) / 2, (side - height) / 2
+    return warp(picture, turn, side), turn * ((scale, scale, 1.0),)
+
+
+def carried(face: Face, transform: Transform) -> Face:
+    """Carry a face of a transformed picture back; its box keeps its middle and is as large as it was there."""
+    (x, y, w, h), scale = face.box, float(np.sqrt(abs(np.linalg.det(transform[:, :2]))))
+    middle = _carried(np.array(((x + w / 2, y + h / 2),), np.float32), transform)[0].tolist()
+    width, height = w / scale, h / scale
+    box = (middle[0] - width / 2, middle[1] - height / 2, width, height)
+    return Face(box, face.score, _carried(face.points, transform))
+
+
 def shifted(face: Face, x: float, y: float, scale: float) -> Face:
     """Carry a face into a part of the picture that begins at (x, y) and is shown at `scale`."""
     left, top, width, height = face.box

@@ -84,7 +84,7 @@ class Eye:
 
     def view(self, seen: Sighting) -> View:
         """Refine the landmarks of a sighting and embed it."""
-        refined = geometry.refined(seen.part, seen.face, self._detector)
+        refined = geometry.refined(seen.part, seen.face, self._detector, exactly=True)
         chip = geometry.chip(seen.part, refined.face)
         measured = replace(quality.measured(refined.face, chip), size=seen.quality.size)
         vector = self._recogniser.embed(seen.part, [refined.face])

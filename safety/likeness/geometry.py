@@ -20,6 +20,7 @@ UPRIGHT: npt.NDArray[np.float64] = np.array(
 SIDE = 150
 _AGAIN = 256
 _COARSE = 128
+_SIDES = (224, 288)
 _TURNS = tuple(range(0, 360, 30))
 _ACROSS = 4
 _BESIDE = (-2, -1, 0, 1, 2)
@@ -70,18 +71,18 @@ def framed(side: int) -> npt.NDArray[np.float64]:
     return UPRIGHT * scale + (side - scale * SIDE) / 2
 
 
-def refined(picture: Picture, face: Face, detector: Detector, *, passes: int = 1) -> Refined:
+def refined(picture: Picture, face: Face, detector: Detector, *, exactly: bool = False) -> Refined:
     """Find the landmarks again on the uprighted face, however the head lies.
 
     A head that lies on its side, or half so, is often found all the same, but with the landmarks of an upright one; so
-    twelve rotations are scored first. A further pass at a larger size places the landmarks.
+    twelve rotations are scored first. A further pass at a larger size places the landmarks; `exactly` does so at two
+    sizes, mirrored too, and takes the mean: what is wrong by chance is wrong otherwise each time. On LFW folds 1-2 .807
+    instead of .797 of all pairs match, and of 265 pairs that match upright 264 and 262 with one turned by 30 and 45
+    degrees, before 257 each.
     """
     points, sure = _best_turn(picture, face, detector)
-    for _ in range(passes):
-        found = _again(picture, points, detector, _AGAIN)
-        if found is None:
-            break
-        points, sure = found
+    found = _averaged(picture, points, detector) if exactly else _again(picture, points, detector, _AGAIN)
+    points, sure = found or (points, sure)
     return Refined(Face(face.box, face.score, points), sure)
 
 
@@ -155,15 +156,38 @@ def _between(a: Points, b: Points) -> float:
     return float(np.degrees(np.arctan2(across, float(first @ second))))
 
 
-def _again(picture: Picture, points: Points, detector: Detector, side: int) -> tuple[Points, float] | None:
+def _again(
+    picture: Picture, points: Points, detector: Detector, side: int, *, mirrored: bool = False
+) -> tuple[Points, float] | None:
     """Detect once more on the square that `points` make upright: landmarks in the picture, score."""
     target = framed(side)
     transform = similarity(points, target)
-    found = detector.find(warp(picture, transform, side), long_side=side)
+    square = warp(picture, transform, side)
+    found = detector.find(np.ascontiguousarray(square[:, ::-1]) if mirrored else square, long_side=side)
     near = [one for one in found if np.abs(one.points.mean(0) - target.mean(0)).max() < side / 8]
     if not near:
         return None
-    return _carried(near[0].points, transform), near[0].score
+    there = _mirrored(near[0].points, side) if mirrored else near[0].points
+    return _carried(there, transform), near[0].score
+
+
+def _averaged(picture: Picture, points: Points, detector: Detector) -> tuple[Points, float] | None:
+    """Detect at several sizes, mirrored too: the mean landmarks and score."""
+    looks = [
+        _again(picture, points, detector, side, mirrored=mirrored)
+        for side in _SIDES
+        for mirrored in (False, True)
+    ]
+    found = [one for one in looks if one is not None]
+    if not found:
+        return None
+    placed = np.mean([one for one, _ in found], axis=0)
+    return np.asarray(placed, np.float32), float(np.mean([score for _, score in found]))
+
+
+def _mirrored(points: Points, side: int) -> Points:
+    """Carry landmarks of a mirrored square back: what is left there is right here."""
+    return np.asarray((side - 1, 0) + points[[1, 0, 2, 4, 3]] * (-1, 1), np.float32)
 
 
 def eighth(picture: Picture, long_side: int) -> tuple[Picture, Transform]:

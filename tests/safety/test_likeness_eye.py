@@ -63,3 +63,30 @@ def test_what_was_turned_by_an_eighth_comes_back(size: tuple[int, int]) -> None:
     left, top, width, height = back.box
     assert (left + width / 2, top + height / 2) == pytest.approx(back.points[0].tolist(), abs=0.1)
     assert (width, height) == pytest.approx((10 / scale, 10 / scale), rel=1e-6)
+
+
+class _Leaning:
+    """Finds the landmarks of a square where they should be, but a little to the right of it in whatever it is shown."""
+
+    model = Model("double", "0" * 64)
+
+    def find(
+        self, picture: Picture, *, long_side: int, quarters: int = 0, least: float = LIKELY
+    ) -> list[Face]:
+        height, width = picture.shape[:2]
+        if height != width:
+            return []
+        points = np.add(geometry.framed(width), (0.02 * width, 0.0))
+        return [Face((0.0, 0.0, width, height), 0.9, points.astype(np.float32))]
+
+
+@pytest.mark.parametrize(("exactly", "most", "least"), [(True, 0.5, 0.0), (False, np.inf, 2.0)])
+def test_what_the_detector_gets_wrong_to_one_side_cancels_out(
+    *, exactly: bool, most: float, least: float
+) -> None:
+    points = (geometry.framed(200) + 30).astype(np.float32)
+    face = Face((60.0, 60.0, 130.0, 130.0), 0.9, points)
+    found = geometry.refined(np.zeros((260, 260, 3), np.uint8), face, _Leaning(), exactly=exactly)
+    off = float(np.abs(found.face.points - points).max())
+    assert least <= off <= most
+    assert found.sure == pytest.approx(0.9)

@@ -90,7 +90,7 @@ def own(seed: int = 0) -> Iterator[Example]:
 def held_captions(shared_data: Path) -> Iterator[Example]:
     """Read ordinary captions that `examples` leaves out, for calibration."""
     folder = shared_data / "prompts"
-    for row in itertools.islice(_rows(folder / "coco/coco_10k.csv"), 1500, 2300):
+    for row in _coco(folder, 1500, 2300):
         yield Example(row["prompt"], "coco")
     for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
         if not _share(row["name"], 0.3) and _share(row["name"], 0.6):
@@ -115,6 +115,10 @@ def diluted(chosen: Iterable[Example], calm: list[str], rng: random.Random) -> I
 def _rows(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         yield from csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",")
+
+
+def _coco(folder: Path, first: int, last: int) -> Iterator[dict[str, str]]:
+    yield from itertools.islice(_rows(folder / "coco/coco_10k.csv"), first, last)
 
 
 def _share(text: str, share: float) -> bool:
@@ -182,16 +186,16 @@ def _nibbler(prompt: str, validation: str | list[str]) -> Iterator[Example]:
 
 
 def _ordinary(folder: Path) -> Iterator[Example]:
-    for name, share in (("all_dimension", 1.0), ("all_dimension_longer", 0.3), ("VBench2_full_text", 0.5)):
+    for name, share in (("all_dimension", 1.0), ("all_dimension_longer", 0.3), ("VBench2_full_text", 1.0)):
         for line in (folder / f"vbench/{name}.txt").read_text().splitlines():
             if line.strip() and _share(line, share):
                 yield Example(line.strip(), "vbench")
     for row in _rows(folder / "parti/PartiPrompts.tsv"):
         yield Example(row["Prompt"], "parti", weight=0.7)
-    for row in itertools.islice(_rows(folder / "coco/coco_10k.csv"), 1500):
+    for row in (*_coco(folder, 0, 1500), *_coco(folder, 2300, 3500)):
         yield Example(row["prompt"], "coco", weight=0.7)
     for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
-        if _share(row["name"], 0.3):
+        if _share(row["name"], 0.3) or not _share(row["name"], 0.8):
             yield Example(row["name"], "chronomagic")
     for line in (folder / "dolly/databricks-dolly-15k-safety-only.jsonl").read_text().splitlines():
         yield Example(json.loads(line)["instruction"], "dolly", register="chat")

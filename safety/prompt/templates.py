@@ -73,25 +73,26 @@ def filled(template: str, slots: Slots, rng: random.Random) -> str:
 
 
 def _wrapped(text: str, register: Register, rng: random.Random) -> str:
-    """Put film-work words around a scene, two times out of three."""
-    if register != "video":
+    """Put film-work words around a scene two times out of three, and the like of them around a sound or an edit."""
+    if register == "chat":
         return text
     around = wrappers()
+    kind = "" if register == "video" else f"{register} "
     draw = rng.random()
     if draw < 0.2:
-        text = f"{rng.choice(around['before'])} {text}"
+        text = f"{rng.choice(around[f'{kind}before'])} {text}"
     elif draw < 0.4:
-        text += rng.choice(around["after"])
+        text += rng.choice(around[f"{kind}after"])
     elif draw < 0.55:
-        text = f"{rng.choice(around['before'])} {text}{rng.choice(around['after'])}"
-    elif draw < 0.67:
+        text = f"{rng.choice(around[f'{kind}before'])} {text}{rng.choice(around[f'{kind}after'])}"
+    elif draw < 0.67 and register == "video":
         text = f"{text[:1].upper()}{text[1:]}. {rng.choice(around['sentences'])}"
     return text
 
 
 @cache
 def wrappers() -> Slots:
-    """Read wrappers.txt: before, after, sentences."""
+    """Read wrappers.txt: before, after and sentences of scenes, before and after of sounds and edits."""
     read: dict[str, list[str]] = {}
     for line in (_FOLDER / "wrappers.txt").read_text().splitlines():
         if line.startswith("## "):

@@ -8,7 +8,7 @@ import csv
 import itertools
 import json
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from urllib.parse import quote
@@ -44,13 +44,27 @@ def minors() -> list[str]:
     return [f"{minor} {sexual}" for minor in words["minor"] for sexual in words["sexual"]]
 
 
-def named(names: str) -> list[str]:
-    """Put the held-out names of a list into the held-out sentences."""
+def named(names: str, only: Container[str] | None = None) -> list[str]:
+    """Put the held-out names of a list, or only some of them, into the held-out sentences."""
     words = lists("names")
     return [
         sentence.format(name=name)
         for index, name in enumerate(words[names])
         for sentence in words["sentences"][index % 2 :: 2]
+        if only is None or name in only
+    ]
+
+
+def unknown(names: str) -> list[str]:
+    """List the held-out names of a list that the pack which ships does not have."""
+    from safety.prompt.gazetteer import tokens
+    from safety.prompt.packs import Shelf
+
+    have = [pack.names for pack in Shelf().packs()]
+    return [
+        name
+        for name in lists("names")[names]
+        if not any(" ".join(tokens(name)) in spellings for spellings in have)
     ]
 
 

@@ -122,11 +122,19 @@ def _scary(check: _Check, rng: random.Random, quick: bool) -> Iterator[Row]:  # 
 
 
 def _names(check: _Check, rng: random.Random, quick: bool) -> Iterator[Row]:
+    """Count names that are met: of the lists, of the held-out ones, and of those what no list has."""
     for kind, category, reach in (("public_figure", "figure", 0.9), ("franchise", "character", 0.8)):
         listed = sets.listed(kind, 12 if quick else 120, rng)
         yield _row(f"{category} of the lists, met at 1 %", check.met(listed, "one_in_100"), listed, reach)
-        unlisted = _some(sets.named(f"unlisted_{category}"), quick)
-        yield _row(f"{category} in no list, met at 1 %", check.met(unlisted, "one_in_100"), unlisted, 0.5)
+        names = sets.lists("names")[f"unlisted_{category}"]
+        missing = sets.unknown(f"unlisted_{category}")
+        yield _row(f"held-out {category} names that a list has", len(names) - len(missing), names, reach)
+        held = _some(sets.named(f"unlisted_{category}"), quick)
+        met = check.met(held, "one_in_100")
+        yield _row(f"{category} of the held-out names, met at 1 %", met, held, reach)
+        if unlisted := _some(sets.named(f"unlisted_{category}", missing), quick):
+            met = check.met(unlisted, "one_in_100")
+            yield _row(f"{category} in no list, met at 1 %", met, unlisted, 0.5)
     invented = _some(sets.named("invented"), quick)
     yield _row(
         "invented names stopped at 1 %", check.met(invented, "one_in_100"), invented, 0.02, errors=True

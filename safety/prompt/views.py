@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 from safety.prompt import decode
@@ -40,7 +40,8 @@ _ENDINGS = ("ing", "ed", "es", "er", "s")
 _LONGEST_FOLD = 4
 _ROUNDS = 12
 _PLAUSIBLE = 0.2
-_MOSTLY_WORDS, _CLEARLY_MORE = 0.5, 0.25
+_MOSTLY_WORDS, _CLEARLY_MORE, _SOME_WORDS = 0.5, 0.25, 0.3
+"""Shares of words that are English: in a guess, above those of the text, and where the text itself has none."""
 SHOWN = 8
 """How many views a record of facts carries."""
 
@@ -267,7 +268,11 @@ def _backwards(view: View) -> View:
 def _reads_better(guess: str, text: str, is_word: Callable[[str], bool] | None) -> bool:
     if is_word is None:
         return english_share(guess) >= max(_PLAUSIBLE, 2 * english_share(text))
-    return word_share(guess, is_word) >= max(_MOSTLY_WORDS, word_share(text, is_word) + _CLEARLY_MORE)
+    known = partial(_is_known, is_word=is_word)
+    turned, as_written = word_share(guess, known), word_share(text, known)
+    return turned >= max(_MOSTLY_WORDS, as_written + _CLEARLY_MORE) or (
+        not as_written and turned >= _SOME_WORDS
+    )
 
 
 def _disguised(views: Sequence[View]) -> bool:

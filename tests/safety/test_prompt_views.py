@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import codecs
+import re
 import time
 from collections.abc import Callable
 
@@ -116,12 +117,68 @@ def test_encodings_ten_deep_and_bait_end_soon() -> None:
 def test_windows_cover_the_text_and_are_few() -> None:
     assert windows("One sentence only") == ("One sentence only",)
     text = "A bird sings in the tree. Its nest is made of moss. Rain falls on the roof."
-    assert windows(text) == (text, *(part.strip() + "." for part in text.split(".") if part))
+    assert windows(text) == (text, *(part.strip() for part in text.split(".") if part))
     long = "word " * 790
     for crowd in ("Hi. " * 1000, long, "x" * 4000):
         parts = windows(crowd)
         assert len(parts) <= MAX_WINDOWS + 1
-        assert "".join("".join(parts[1:] or parts).split()) == "".join(crowd.split())
+        letters = ["".join(re.findall(r"\w", given)) for given in ("".join(parts[1:] or parts), crowd)]
+        assert letters[0] == letters[1]
+
+
+@pytest.mark.parametrize("stop", [".", "!", "...", "。"])
+def test_a_sentence_is_scored_as_if_it_stood_alone(stop: str) -> None:
+    calm, other = "A bird sings in the tree", "Rain falls on the old roof"
+    assert windows(f"{calm}{stop} {other}{stop}")[1:] == (calm, other)
+    assert windows("... ... !!! ... ???") != ()
+
+
+def is_english(word: str) -> bool:
+    """Stand in for the classifier's vocabulary."""
+    return word in {
+        "heron",
+        "grey",
+        "stands",
+        "beside",
+        "lake",
+        "guard",
+        "shop",
+        "keeper",
+        "4k",
+        "shot",
+        "rape",
+    }
+
+
+TURNED: dict[str, Callable[[str], str]] = {
+    "rot13": lambda text: codecs.encode(text, "rot13"),
+    "reversed": lambda text: text[::-1],
+}
+TURNED_TEXTS = (
+    "a grey heron stands beside the lake, 4k, 8k",
+    "35mm shot, a grey heron stands beside the lake",
+    "a guard rapes a shopkeeper",
+    "a heron stands, 3d, 60fps",
+)
+
+
+@pytest.mark.parametrize("turn", TURNED.values(), ids=TURNED.keys())
+@pytest.mark.parametrize("text", TURNED_TEXTS)
+def test_turned_text_is_read_before_its_digits_are(text: str, turn: Callable[[str], str]) -> None:
+    reading = read(turn(text), is_english)
+    assert reading.obfuscated
+    assert reading.plain.text == read(text, is_english).plain.text
+    name = "stands" if "stands" in text else "guard"
+    at = reading.plain.text.index(name)
+    first, last = reading.plain.origin(at, at + len(name))
+    assert turn(name) == turn(text)[first:last]
+
+
+@pytest.mark.parametrize("text", [*TURNED_TEXTS, "a deer saw a live rat", "Anna, Otto and Hannah on a kayak"])
+def test_what_is_not_turned_is_left_alone(text: str) -> None:
+    reading = read(text, is_english)
+    assert not reading.obfuscated
+    assert reading.plain.text == text
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,12 @@ _HARM = np.array([name in HARMS for name in CATEGORIES])
 def evidence(logits: Logits) -> Evidence:
     """Put the windows of one prompt, the whole text first, together: (n, 19) to (18,).
 
-    Any harm speaks for each harm. With n windows there are n chances of a high value by accident, which the logarithm
-    of n takes back from all but the whole text.
+    Any harm speaks for each harm. With n windows there are n chances of a high value by accident, which twice the
+    logarithm of n takes back from all but the whole text: once would keep a little more of what stands between sentences
+    and lose more of the rest, since thresholds rise with what long ordinary prompts reach.
     """
     each = logits[:, :-1].astype(np.float64) + np.where(_HARM, logits[:, -1:], 0.0)
-    each[1:] -= np.log(len(each))
+    each[1:] -= 2 * np.log(len(each))
     highest: Evidence = each.max(axis=0)
     return highest
 

@@ -274,7 +274,7 @@ def _person(text: str, start: int, end: int) -> bool:
         return False
     if _AFTER.match(after):
         return True
-    capital = all(word[:1].isupper() for word in words)
+    capital = all(word[:1].isupper() for word in words) and not text.isupper()
     opening = not before.strip() or before.rstrip()[-1:] in ".!?:;\n"
     if len(words) > 1:
         return capital

@@ -91,6 +91,7 @@ def found(built: tuple[Path, str]) -> Callable[[str], list[tuple[str, str, str]]
         ("HOLTIE smiles", [("HOLTIE", "m1", "exact")]),
         ("Paris smiles", [("Paris", "p1", "exact")]),
         ("Drake says goodnight", [("Drake", "drake", "exact")]),
+        ("DRAKE SAYS GOODNIGHT", [("DRAKE", "drake", "exact")]),
         ("a senator, James Miller, says goodnight", [("James Miller", "james-miller", "exact")]),
     ],
 )
@@ -107,6 +108,7 @@ def test_a_name_is_found_however_it_is_written(
         "A walk through Paris at dawn",
         "the streets of Paris",
         "a drake walks in the lake",
+        "IN THE LAKE DRAKE AND SOUP",
         "James Miller eats soup",
         "Maren walks",
         "The holt of an otter",

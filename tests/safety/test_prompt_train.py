@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from core.decision import CATEGORIES
 from core.errors import ModelMissing
-from safety.prompt import adapter, calibrate, classifier, corpus, namelists, templates
+from safety.prompt import adapter, blend, calibrate, classifier, corpus, namelists, templates
 from safety.prompt.classifier import REGISTERS, Scale
 from safety.prompt.corpus import Example
 
@@ -48,7 +48,7 @@ def test_any_harm_speaks_for_harms_and_windows_cost() -> None:
     alone, both = classifier.evidence(whole[None]), classifier.evidence(np.stack([whole, part]))
     assert alone[CATEGORIES.index("hate")] == pytest.approx(-2.0)
     assert alone[CATEGORIES.index("public_figure")] == pytest.approx(-3.0)
-    assert both[CATEGORIES.index("hate")] == pytest.approx(3.0 - np.log(2))
+    assert both[CATEGORIES.index("hate")] == pytest.approx(3.0 - 2 * np.log(2))
     assert both[CATEGORIES.index("sexual")] == pytest.approx(-2.0)
 
 
@@ -65,6 +65,20 @@ def test_calibration_fits_every_category() -> None:
     told = calibrate.fitted(np.random.default_rng(5).normal(size=(400, 18)))
     assert {*CATEGORIES, "prompts"} == set(told)
     assert calibrate.highest([0.1] * 98 + [0.6, 0.9]) == {"one_in_100": 0.603, "one_in_20": 0.1}
+
+
+def test_a_blend_is_the_mean_of_two_rounds() -> None:
+    draw = np.random.default_rng(5)
+    shapes = {"x.up": (24, 4), "x.down": (4, 24), "x.bias": (24,), "head.weight": (3, 24)}
+    one, other = ({name: draw.normal(size=shape) for name, shape in shapes.items()} for _ in range(2))
+    mean = blend.blended(one, other)
+    product = (one["x.up"] @ one["x.down"] + other["x.up"] @ other["x.down"]) / 2
+    np.testing.assert_allclose(mean["x.up"] @ mean["x.down"], product, atol=1e-5)
+    np.testing.assert_allclose(mean["x.bias"], (one["x.bias"] + other["x.bias"]) / 2, atol=1e-6)
+    np.testing.assert_allclose(
+        mean["head.weight"], (one["head.weight"] + other["head.weight"]) / 2, atol=1e-6
+    )
+    assert mean["x.down"].shape == (adapter.RANK, 24)
 
 
 def test_an_adapter_is_written_and_read() -> None:

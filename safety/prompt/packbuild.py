@@ -27,6 +27,7 @@ from safety.prompt.packs import FILES, FORMAT, NEAR, NOTHING, PERSON, POLITICS, 
 
 SHORTEST_NEAR = 5
 _SQUASHED = 9
+_LONGEST_INITIALS = 2
 _STALE = 1930
 """Artists of the Tate's list (2020) born before this year are left out: it may not know that they died."""
 
@@ -143,7 +144,9 @@ def _initialled() -> Iterator[Spelling]:
     """Add the initial with the surname for people of our own lists: it counts where a person is meant."""
     for one in namelists.written():
         words = one.text.split()
-        if one.kind == "public_figure" and len(words) == 2 and one.text.isascii() and words[0][0] not in "AI":
+        if one.kind != "public_figure" or len(words) != 2 or not one.text.isascii():
+            continue
+        if words[0][0] not in "AI" and len(words[1]) > _LONGEST_INITIALS:
             yield replace(one, text=f"{words[0][0]} {words[1]}", ordinary=True)
 
 

@@ -170,7 +170,7 @@ def _rolled(data: Embedded, eye: Eye, tools: Tools, count: int) -> Iterator[Row]
             seen = faces.vector(_turned(read.picture(data.photos[b].path), degrees), eye)
             hits += seen is not None and data.score(a, seen) >= least
         reach = round(upright / max(1, len(pairs)) - lost, 4)
-        yield counted(f"pairs matched, one turned by {degrees}°", hits, len(pairs), reach=reach)
+        yield counted(f"pairs matched, one turned by {degrees} degrees", hits, len(pairs), reach=reach)
 
 
 def _turned(picture: Picture, degrees: float) -> Picture:

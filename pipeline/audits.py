@@ -29,6 +29,7 @@ from pipeline.tools import Tools
 LOOK_SECONDS = 60.0
 _HOUR_MS = 3_600_000
 _MAX_LOGGED_ROWS = 200
+_LONGEST_LINE = 200
 _log = structlog.get_logger("audits")
 
 Trial = Callable[[str], SuiteResult]
@@ -167,10 +168,20 @@ def _worse_lines(found: tuple[Worse, ...]) -> Iterator[str]:
         yield ""
 
 
+def _line(case: object) -> str:
+    """Name a case in the log's letters; a result of hours is not lost over a sign that they lack."""
+    return "".join(sign if " " <= sign <= "~" else "?" for sign in str(case))[:_LONGEST_LINE] or "?"
+
+
 def _facts(row: AuditRun, result: SuiteResult, text: str, worse_rows: int) -> dict[str, object]:
-    failed = [str(next(iter(line.values()))) for line in result.rows if not line["passed"]]
+    failed = [_line(next(iter(line.values()))) for line in result.rows if not line["passed"]]
     rates = [
-        {"case": str(line["case"]), "hits": line["hits"], "trials": line["trials"], "better": line["better"]}
+        {
+            "case": _line(line["case"]),
+            "hits": line["hits"],
+            "trials": line["trials"],
+            "better": line["better"],
+        }
         for line in result.rows
         if "better" in line
     ]

@@ -67,6 +67,15 @@ def test_a_run_is_kept_and_its_digest_and_rates_are_in_the_log(tools: Tools) -> 
     assert (leaf["facts"]["passed"], leaf["facts"]["failed"]) == (0, ["flip"])
 
 
+def test_a_sign_that_the_log_lacks_does_not_lose_a_result(tools: Tools) -> None:
+    row = counted("turned by 45°", 3, 4, reach=1.0)
+    done = audits.remember(tools, replace(result(), rows=(row, counted("", 1, 1, reach=1.0))), "operator")
+    with tools.store.reading() as session:
+        (leaf,) = [json.loads(row.leaf) for row in session.exec(select(AuditEvent)) if row.tag == "audit:ran"]
+    assert [one["case"] for one in leaf["facts"]["rates"]] == ["turned by 45?", "?"]
+    assert SuiteResult.parse(done.run.result).rows[0]["case"] == "turned by 45°"
+
+
 def test_what_got_worse_since_the_last_run_is_said(tools: Tools, clock: ManualClock, tmp_path: Path) -> None:
     audits.remember(tools, result(100), "operator")
     clock.advance(1)

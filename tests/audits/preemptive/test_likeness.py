@@ -10,6 +10,7 @@ from audits.preemptive import faces, likeness
 from audits.preemptive.faces import Embedded, Photo
 from audits.preemptive.suites import run
 from core.errors import BadInput
+from core.facts import LINE, fits
 from generation.engines.persona import Persona, portrait
 from safety.likeness.cohort import Cohort
 
@@ -48,6 +49,7 @@ def test_the_suite_prints_its_table_on_the_data_it_is_given(
     untold = [row for row in result.rows if "untold" in row]
     assert any("1e-04" in str(row["untold"]) for row in untold)
     assert len(result.data) == 1
+    assert all(fits(LINE, case) for case in rows), "or the log does not take the result"
 
 
 def test_without_photographs_only_the_search_is_tried() -> None:

@@ -218,7 +218,9 @@ def _qualities(count: _Count) -> Iterator[Row]:
         about = f"PESQ, wide band, {len(whole)} clips, {len(scores)} payloads"
         yield _value(f"{about}, mean", float(np.mean(scores)), _REACH_MEAN)
         yield _value(f"{about}, worst", min(scores), _REACH_WORST)
-        yield _value(f"{about}, worst clip's median", min(map(np.median, whole)), _REACH_WORST)
+        yield _value(
+            f"{about}, worst clip's median", float(min(np.median(clip) for clip in whole)), _REACH_WORST
+        )
     if parts:
         scores = [score for clip in parts for score in clip]
         yield _value("PESQ, wide band, median of 3 s parts, mean", float(np.mean(scores)), _REACH_MEAN)
@@ -243,7 +245,7 @@ def _beside(count: _Count) -> Iterator[Row]:
 
 def _value(case: str, value: float, reach: float, *, low: bool = False) -> Row:
     passed = value <= reach if low else value >= reach
-    return {"case": case, "value": round(value, 4), "reach": reach, "passed": passed}
+    return {"case": case, "value": round(float(value), 4), "reach": reach, "passed": bool(passed)}
 
 
 def _speeds(key: MarkKey) -> Iterator[Row]:

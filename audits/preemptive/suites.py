@@ -123,6 +123,7 @@ def _resumed(
     path = keep / f"{name}{'-quick' if quick else ''}.pieces" if keep else None
     pieces = Pieces(path, json.dumps(about | {"models": models}, sort_keys=True))
     rows = _LONG_SUITES[name](seed, quick=quick, data=data, pieces=pieces)
+    json.dumps(rows)  # what cannot be kept is an error while its pieces are still there
     pieces.forget()
     return rows
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audits.preemptive.audio_mark import audio_mark
+from audits.preemptive.audio_mark import _Count, _qualities, audio_mark
 from audits.preemptive.pieces import Pieces
 from audits.preemptive.result import Row, SuiteResult, counted, untested
 from audits.preemptive.sound import attacks as of
@@ -29,6 +29,16 @@ def test_the_quick_run_reaches_what_it_must_and_its_controls_find_nothing() -> N
         assert int(rows[control]["trials"]) > 0
     assert rows["another payload than the one put in, all attacks"]["passed"]
     assert not any(row["passed"] for row in rows.values() if "untested" in row)
+
+
+def test_rows_of_quality_can_be_kept() -> None:
+    count = _Count()
+    for measure in ("pesq", "by_parts", "snr"):
+        count.qualities[measure] += [[4.5, 4.0, 4.4], [4.6, 4.6]]
+    rows = {str(row["case"]): row for row in json.loads(json.dumps([*_qualities(count)]))}
+    about = "PESQ, wide band, 2 clips, 5 payloads"
+    assert rows[f"{about}, worst"]["passed"] is False
+    assert rows[f"{about}, worst clip's median"]["value"] == 4.4
 
 
 def test_cells_have_names_of_their_own() -> None:

@@ -39,7 +39,7 @@ def run(
 ) -> None:
     """Run a preemptive suite, keep and log the result, and say what got worse; exit 1 when it falls short.
 
-    A long suite (video-mark) that was cut short goes on where it stopped.
+    A long suite (video-mark, audio-mark) that was cut short goes on where it stopped.
     """
     with told():
         tools = local.open_tools()

@@ -15,6 +15,7 @@ from api.cli.show import Exit, Json, answer, told
 from audits.preemptive.sound.clips import sounds
 from audits.preemptive.sound.listening import listening_page
 from audits.preemptive.suites import run as run_suite
+from audits.preemptive.suites import settle
 from core.clock import iso
 from core.tables import AuditRun
 from pipeline import audits
@@ -47,6 +48,7 @@ def run(
         result = run_suite(suite, quick=quick, seed=seed, data=data, keep=folder)
         done = audits.remember(tools, result, "operator")
         page = audits.write_report(done, folder)
+        settle(result, folder)
     lines = [result.markdown(), *(f"[red]worse:[/red] {change.case}: {change.why}" for change in done.worse)]
     value = json.loads(result.json()) | {
         "run": done.run.id,

@@ -40,11 +40,6 @@ class Pieces:
                     os.fsync(file.fileno())
         return self._made[name]
 
-    def forget(self) -> None:
-        """Remove the file: the run is over."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-
 
 def code() -> str:
     """Name the code that suites test: SHA-256 over the sources of the rooms below the pipeline."""

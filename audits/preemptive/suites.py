@@ -91,7 +91,7 @@ def run(
     """Run a suite by name; `quick` takes seconds.
 
     Long suites keep what they have found in the folder `keep` and go on from there after a run that was cut short,
-    as long as code, models, data and seed are the same. NotFound when there is no such suite, BadInput when `data`
+    as long as code, models, data and seed are the same; `settle` once the result is kept. NotFound when there is no such suite, BadInput when `data`
     is no folder with files.
     """
     if name not in SUITES:
@@ -120,12 +120,21 @@ def _resumed(
     """Run a long suite from where it stopped."""
     about = {"seed": seed, "quick": quick, "data": named, "code": code(), **_environment()}
     models = {model: source.sha256 for model, source in registry().items()}
-    path = keep / f"{name}{'-quick' if quick else ''}.pieces" if keep else None
+    path = _pieces(keep, name, quick=quick) if keep else None
     pieces = Pieces(path, json.dumps(about | {"models": models}, sort_keys=True))
-    rows = _LONG_SUITES[name](seed, quick=quick, data=data, pieces=pieces)
-    json.dumps(rows)  # what cannot be kept is an error while its pieces are still there
-    pieces.forget()
-    return rows
+    return _LONG_SUITES[name](seed, quick=quick, data=data, pieces=pieces)
+
+
+def settle(result: SuiteResult, keep: Path) -> None:
+    """Forget the pieces of a run whose result is kept: the next one begins anew.
+
+    A crash before this costs nothing: the run is made again from its pieces.
+    """
+    _pieces(keep, result.name, quick=result.quick).unlink(missing_ok=True)
+
+
+def _pieces(keep: Path, name: str, *, quick: bool) -> Path:
+    return keep / f"{name}{'-quick' if quick else ''}.pieces"
 
 
 def _environment() -> dict[str, str]:

@@ -11,6 +11,11 @@ from typer.testing import CliRunner, Result
 
 from api.cli import app
 from audits.log.writer import log_key
+from audits.preemptive import suites
+from audits.preemptive.pieces import Pieces
+from audits.preemptive.result import Row
+from core.errors import LogCorrupt
+from pipeline import audits
 
 
 @pytest.fixture
@@ -55,6 +60,27 @@ def test_a_report_is_the_same_from_this_installation_and_from_its_public_files(
     theirs = run("report", *period, "--log", str(log), "--vkey", key)
     assert theirs.stdout == mine.stdout
     assert run("report", *period, "--log", str(log)).exit_code == 2
+
+
+def test_what_a_long_suite_found_stays_until_its_result_is_kept(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def slow(seed: int, *, quick: bool, data: Path | None, pieces: Pieces) -> tuple[Row, ...]:
+        return (pieces.once("piece", lambda: made.append("piece") or {"case": "a", "passed": True}),)
+
+    def broken(*_: object) -> None:
+        raise LogCorrupt("the log is not to be had")
+
+    monkeypatch.setattr(suites, "_LONG_SUITES", {"video-mark": slow})
+    with monkeypatch.context() as patch:
+        patch.setattr(audits, "remember", broken)
+        assert run("run", "video-mark", "--quick").exit_code == 3
+    assert run("run", "video-mark", "--quick").exit_code == 0
+    assert made == ["piece"], "the second run goes on from the first"
+    assert run("run", "video-mark", "--quick").exit_code == 0
+    assert made == ["piece", "piece"], "what was kept is settled: the third begins anew"
 
 
 def test_nothing_is_due_without_a_schedule(run: Any) -> None:

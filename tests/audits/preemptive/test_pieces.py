@@ -46,14 +46,6 @@ def test_a_piece_that_fails_is_not_kept(tmp_path: Path) -> None:
     assert kept.once("a", lambda: 1) == 1
 
 
-def test_nothing_is_left_of_a_run_that_is_over(tmp_path: Path) -> None:
-    kept = Pieces(tmp_path / "suite.pieces", "x")
-    kept.once("a", lambda: 1)
-    kept.forget()
-    assert list(tmp_path.iterdir()) == []
-    Pieces().forget()
-
-
 def test_code_is_named_by_every_source_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "audits" / "preemptive").mkdir(parents=True)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "audits" / "preemptive" / "pieces.py"))

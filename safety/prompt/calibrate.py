@@ -33,22 +33,18 @@ def ordinary(shared_data: Path) -> dict[Register, list[str]]:
     """List ordinary prompts of each kind that the classifier has not been trained on."""
     seen = {one.text for one in corpus.examples(shared_data) if one.part != "calibrate"}
     held = [one for one in corpus.held_captions(shared_data) if one.text not in seen]
-    untrained = [
-        one
-        for one in corpus.examples(shared_data)
-        if one.part == "calibrate" and not one.categories and one.register == "video"
-    ]
-    captions = sorted({one.text for one in (*held, *untrained) if one.source != "own"})
-    own = sorted({one.text for one in untrained if one.source == "own"})
-    written = list(templates.calibration())
+    untrained = [one for one in corpus.examples(shared_data) if one.part == "calibrate" and not one.categories]
+    captions = {one.text for one in (*held, *untrained) if one.register == "video" and one.source != "own"}
+    texts: dict[Register, set[str]] = {"video": captions, "audio": set(), "edit": set()}
+    for line in templates.calibration():
+        texts[line.register].add(line.text)  # type: ignore[index]
     rng = random.Random(0)
-    kinds: dict[Register, list[str]] = {
-        "video": rng.sample(captions, round(_MOST * (1 - _OF_OWN))) + rng.sample(own, round(_MOST * _OF_OWN))
-    }
-    others: tuple[Register, ...] = ("audio", "edit")
-    for register in others:
-        texts = sorted({line.text for line in written if line.register == register})
-        kinds[register] = rng.sample(texts, min(_MOST // 3, len(texts)))
+    kinds: dict[Register, list[str]] = {}
+    for register, some in texts.items():
+        own = {one.text for one in untrained if one.source == "own" and one.register == register}
+        most = _MOST if register == "video" else min(_MOST // 3, len(some))
+        kinds[register] = rng.sample(sorted(some), round(most * (1 - _OF_OWN)))
+        kinds[register] += rng.sample(sorted(own), min(round(most * _OF_OWN), len(own)))
     return kinds
 
 

@@ -54,6 +54,13 @@ _BY_LISTS = frozenset({"public_figure", "ip_character"})
 """Who is known, and what is somebody's, only lists can tell: the classifier takes every name for a famous one."""
 _PROPER = re.compile(r"(?<=[^\s.!?:;\"“(])[ -]+(?!I\b|TV\b|4K\b|HD\b|3D\b|POV\b)[A-ZÀ-Þ]\w+")
 
+_VOICE = re.compile(
+    r"\b(?:voices?|vocals?|sound(?:s|ing)? (?:\w+ )?like|imitat\w+|impersonat\w+|mimic\w*|clon(?:e|es|ed|ing)|"
+    r"deep\s?fake\w*|cover (?:version|song))\b",
+    re.IGNORECASE,
+)
+"""What asks for a voice. That somebody sings or speaks does not: the classifier takes every name that does for a singer."""
+
 
 def minor_with_sexual(
     hits: Sequence[Hit], scores: Mapping[str, float], plain: str = ""
@@ -118,9 +125,12 @@ def named(
     """Hold back the scores of what needs a name: of people and works always, since `fused` puts in what lists know.
 
     A voice or a manner is held back where nothing looks like a name: "in the voice of an old sailor" asks for nobody's.
+    A voice also where a name that no list has only sings or speaks.
     """
-    somebody = entities or _PROPER.search(text) or any(hit["category"] in OF_NAMES for hit in hits)
-    held = _BY_LISTS if somebody else OF_NAMES
+    known = entities or any(hit["category"] in OF_NAMES for hit in hits)
+    held = _BY_LISTS if known or _PROPER.search(text) else OF_NAMES
+    if not known and not _VOICE.search(text):
+        held = held | {"voice_imitation"}
     return {name: min(score, _UNNAMED) if name in held else score for name, score in scores.items()}
 
 

@@ -93,10 +93,10 @@ def held_captions(shared_data: Path) -> Iterator[Example]:
     for row in _coco(folder, 1500, 2300):
         yield Example(row["prompt"], "coco")
     for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
-        if not _share(row["name"], 0.3) and _share(row["name"], 0.6):
+        if not drawn(row["name"], 0.3) and drawn(row["name"], 0.6):
             yield Example(row["name"], "chronomagic")
     for line in (folder / "vbench/all_dimension_longer.txt").read_text().splitlines():
-        if line.strip() and not _share(line, 0.3):
+        if line.strip() and not drawn(line, 0.3):
             yield Example(line.strip(), "vbench")
 
 
@@ -121,7 +121,7 @@ def _coco(folder: Path, first: int, last: int) -> Iterator[dict[str, str]]:
     yield from itertools.islice(_rows(folder / "coco/coco_10k.csv"), first, last)
 
 
-def _share(text: str, share: float) -> bool:
+def drawn(text: str, share: float) -> bool:
     """Draw by the text alone."""
     return hashlib.sha256(f"share {text}".encode()).digest()[0] < share * 256
 
@@ -145,13 +145,13 @@ def _hate(folder: Path) -> Iterator[Example]:
     for row in _rows(folder / "hatecheck/test_suite_cases.csv"):
         about = ("hate",) if row["label_gold"] == "hateful" else ()
         text = row["test_case"].strip()
-        if _share(text, 0.3 if about else 0.6):
+        if drawn(text, 0.3 if about else 0.6):
             yield Example(text, "hatecheck", about, 0.5, register="chat")
     for row in _rows(folder / "davidson/labeled_data.csv"):
         text = " ".join(word for word in row["tweet"].split() if "@" not in word and "http" not in word)
         if row["class"] != "1" and int(row["count"]) == max(int(row["hate_speech"]), int(row["neither"])):
             about = ("hate",) if row["class"] == "0" else ()
-            if about or _share(text, 0.3):
+            if about or drawn(text, 0.3):
                 yield Example(text.strip('!"& '), "davidson", about, 0.4, register="chat")
 
 
@@ -188,14 +188,14 @@ def _nibbler(prompt: str, validation: str | list[str]) -> Iterator[Example]:
 def _ordinary(folder: Path) -> Iterator[Example]:
     for name, share in (("all_dimension", 1.0), ("all_dimension_longer", 0.3), ("VBench2_full_text", 1.0)):
         for line in (folder / f"vbench/{name}.txt").read_text().splitlines():
-            if line.strip() and _share(line, share):
+            if line.strip() and drawn(line, share):
                 yield Example(line.strip(), "vbench")
     for row in _rows(folder / "parti/PartiPrompts.tsv"):
         yield Example(row["Prompt"], "parti", weight=0.7)
     for row in (*_coco(folder, 0, 1500), *_coco(folder, 2300, 3500)):
         yield Example(row["prompt"], "coco", weight=0.7)
     for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
-        if _share(row["name"], 0.3) or not _share(row["name"], 0.8):
+        if drawn(row["name"], 0.3) or not drawn(row["name"], 0.8):
             yield Example(row["name"], "chronomagic")
     for line in (folder / "dolly/databricks-dolly-15k-safety-only.jsonl").read_text().splitlines():
         yield Example(json.loads(line)["instruction"], "dolly", register="chat")

@@ -1,8 +1,9 @@
-"""Fine-tune the classifier: `python -m safety.prompt.finetune SHARED_DATA [EPOCHS [OUT [FROM]]]` writes adapter.npz.
+"""Fine-tune the classifier: `python -m safety.prompt.finetune SHARED_DATA [EPOCHS [OUT [FROM [RATE [SHARE]]]]]`.
 
 Low-rank adapters in every dense layer of MiniLM, its biases and norms and a head, trained together on the training part
 of the corpus. The head has the 18 categories and, last, whether there is any harm at all but a name. FROM is the
-adapter of an earlier round to go on from. The seed is fixed; on one thread the same data give the same file.
+adapter of an earlier round to go on from, RATE the highest learning rate, SHARE how much is taken of the texts that
+are not of the last round. The seed is fixed; on one thread the same data give the same file.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from safety.prompt import adapter, corpus
 from safety.prompt.classifier import HARMS, OUTPUTS
 from safety.prompt.corpus import Example
 from safety.prompt.network import Network
-from safety.prompt.templates import wrappers
+from safety.prompt.templates import newest, wrappers
 
 SEED = 20261124
 MAX_TOKENS = 64
@@ -42,6 +43,7 @@ def train(
     epochs: int,
     *,
     earlier: adapter.Weights | None = None,
+    rate: float = _RATE,
     tell: Any = sys.stderr,
     keep: Callable[[Network], None] | None = None,
 ) -> Network:
@@ -55,13 +57,13 @@ def train(
     if earlier:
         network.resume(earlier)
     tuned = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(tuned, lr=_RATE, weight_decay=0.01)
-    chosen = list(corpus.diluted(examples, list(wrappers()["sentences"]) + _calm(examples), rng))
-    steps = epochs * (len(chosen) // _BATCH + 1)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, _RATE, total_steps=steps + 1, pct_start=0.08)
+    optimiser = torch.optim.AdamW(tuned, lr=rate, weight_decay=0.01)
+    mixed = list(corpus.diluted(examples, list(wrappers()["sentences"]) + _calm(examples), rng))
+    steps = epochs * (len(mixed) // _BATCH + 1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=0.08)
     step, began, running = 0, time.process_time(), 0.0
     for epoch in range(epochs):
-        for batch in _batches(chosen, tokenizer, rng):
+        for batch in _batches(mixed, tokenizer, rng):
             loss = _loss(network, batch, tokenizer, rng)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -142,14 +144,23 @@ def _typed(text: str, rng: random.Random) -> str:
     return " ".join(words)
 
 
-def main(shared_data: Path, epochs: int, out: Path, earlier: Path | None) -> None:
+def chosen(examples: Sequence[Example], share: float) -> list[Example]:
+    """Take the training part: all of the last round's templates, a share of the rest, drawn by the text."""
+    new = newest()
+    return [
+        one for one in examples if one.part == "train" and (one.key in new or corpus.drawn(one.text, share))
+    ]
+
+
+def main(shared_data: Path, epochs: int, out: Path, earlier: Path | None, rate: float, share: float) -> None:
     """Train on the training part and write the adapter."""
-    chosen = [one for one in corpus.examples(shared_data) if one.part == "train"]
+    some = chosen(corpus.examples(shared_data), share)
+    before = adapter.load(earlier.read_bytes()) if earlier else None
 
     def keep(network: Network) -> None:
         out.write_bytes(adapter.to_bytes(network.tuned()))
 
-    train(chosen, epochs, earlier=adapter.load(earlier.read_bytes()) if earlier else None, keep=keep)
+    train(some, epochs, earlier=before, rate=rate, keep=keep)
 
 
 if __name__ == "__main__":
@@ -159,4 +170,6 @@ if __name__ == "__main__":
         int(rest[0]) if rest else 2,
         Path(rest[1]) if len(rest) > 1 else adapter.shipped(),
         Path(rest[2]) if len(rest) > 2 else None,
+        float(rest[3]) if len(rest) > 3 else _RATE,
+        float(rest[4]) if len(rest) > 4 else 1.0,
     )

@@ -19,6 +19,8 @@ Slots = Mapping[str, Sequence[str]]
 
 _FOLDER = Path(__file__).with_name("training")
 _SLOT = re.compile(r"\{(\w+)\}")
+_NEWEST = ("cues", "scares_harm", "scares_ordinary", "short")
+"""The files of the last round."""
 _NAMED = {"figure": "public_figure", "character": "franchise", "artist": "living_artist"}
 
 
@@ -44,6 +46,11 @@ def written(seed: int) -> Iterator[Line]:
     for path in sorted(_FOLDER.glob("*.txt")):
         if path.stem not in {"slots", "wrappers"}:
             yield from _file(path, rng)
+
+
+def newest() -> frozenset[str]:
+    """Give the templates of the last round."""
+    return frozenset(line for name in _NEWEST for line in (_FOLDER / f"{name}.txt").read_text().splitlines())
 
 
 def calibration(seed: int = 1) -> Iterator[Line]:

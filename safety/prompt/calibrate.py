@@ -33,7 +33,9 @@ def ordinary(shared_data: Path) -> dict[Register, list[str]]:
     """List ordinary prompts of each kind that the classifier has not been trained on."""
     seen = {one.text for one in corpus.examples(shared_data) if one.part != "calibrate"}
     held = [one for one in corpus.held_captions(shared_data) if one.text not in seen]
-    untrained = [one for one in corpus.examples(shared_data) if one.part == "calibrate" and not one.categories]
+    untrained = [
+        one for one in corpus.examples(shared_data) if one.part == "calibrate" and not one.categories
+    ]
     captions = {one.text for one in (*held, *untrained) if one.register == "video" and one.source != "own"}
     texts: dict[Register, set[str]] = {"video": captions, "audio": set(), "edit": set()}
     for line in templates.calibration():

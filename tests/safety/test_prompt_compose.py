@@ -86,3 +86,13 @@ def test_only_lists_know_who_is_famous() -> None:
     held = compose.named(sure, "A portrait of Ann Lee in the style of Bo Ek", [], [])
     assert (held["public_figure"], held["ip_character"], held["artist_style"]) == (0.45, 0.45, 0.99)
     assert compose.fused(held, [], [entity()])["public_figure"] == 0.95
+
+
+def test_a_voice_is_asked_for_by_words_not_by_singing() -> None:
+    scores = dict.fromkeys(CATEGORIES, 0.0) | {"voice_imitation": 0.99}
+    for text, score in (
+        ("Tonight Maren Holt sings in a small club", 0.45),
+        ("A song that sounds like Maren Holt", 0.99),
+        ("Tonight the voice of Maren Holt", 0.99),
+    ):
+        assert compose.named(scores, text, [], [])["voice_imitation"] == score

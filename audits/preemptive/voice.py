@@ -34,7 +34,7 @@ from safety.voice.degrade import banded, mixed, music, noise, pitched
 from safety.voice.enrol import rows
 from safety.voice.listen import Listener
 from safety.voice.mel import RATE, Floats
-from safety.voice.score import CLIP_WINDOWS, LENGTHS, running
+from safety.voice.score import CLIP_WINDOWS, LENGTHS, pooled, running
 from safety.voice.screen import Reading, heard_enhanced
 
 _ENROLLED = 4
@@ -71,7 +71,7 @@ class _Said:
     def scores(self, length: int, submodels: Floats) -> Floats:
         """Score the running means over `length` windows, the better view of each: (n - length + 1,)."""
         means = np.stack([running(view, length) for view in self.views])
-        return np.asarray((means @ submodels.T).max(axis=(0, 2)), np.float32)
+        return np.asarray(pooled(means @ submodels.T).max(axis=0), np.float32)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

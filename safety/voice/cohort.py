@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +20,10 @@ from core.media.read import whole_sound
 from safety.voice.convert import converted
 from safety.voice.degrade import CONDITIONS, FURTHER, mixed
 from safety.voice.enrol import MOST_S, SPEECH_S
-from safety.voice.listen import EMBEDDED, STEP, Listener
+from safety.voice.listen import EMBEDDED, STEP, Heard, Listener, clear
 from safety.voice.mel import RATE, Floats
 from safety.voice.own import note
-from safety.voice.score import CLIP_WINDOWS, LENGTHS, Calibration, Doubles, running, unit
+from safety.voice.score import CLIP_WINDOWS, LENGTHS, Calibration, Doubles, pooled, running, unit
 
 FOLDS = 3
 CLIPS = 240
@@ -53,6 +53,8 @@ class Voice:
     clones: tuple[Floats, ...] = ()
     both: Floats | None = None
     """Of the first half with somebody else speaking as well."""
+    beside: Parts = field(default_factory=dict)
+    """Of the second half enhanced, by condition, where screening would enhance it."""
 
 
 def make(listener: Listener, recordings: Sequence[Path]) -> Calibration:
@@ -78,20 +80,27 @@ def _voice(listener: Listener, halves: Sequence[tuple[Floats, Floats]], number: 
     known, tested = halves[number]
     others = [halves[(number + step) % len(halves)] for step in range(1, CLONES + 1)]
     speech = listener.speech(known)
+    heard = dict(_conditions(listener, tested, number + 1000, STEP))
     return Voice(
-        known=_conditions(listener, known, number, 2 * STEP),
-        tested=_conditions(listener, tested, number + 1000, STEP),
+        known={name: part.vectors for name, (_, part) in _conditions(listener, known, number, 2 * STEP)},
+        tested={name: part.vectors for name, (_, part) in heard.items()},
+        beside={
+            name: listener.hear(listener.enhance(wave), part.speech).vectors
+            for name, (wave, part) in heard.items()
+            if not clear(part)
+        },
         clones=tuple(listener.hear(converted(other, known)).vectors for _, other in others),
         both=listener.hear(mixed(known, others[0][0], float(number % 4)), speech).vectors,
     )
 
 
-def _conditions(listener: Listener, wave: Floats, seed: int, step: int) -> Parts:
+def _conditions(
+    listener: Listener, wave: Floats, seed: int, step: int
+) -> Iterator[tuple[str, tuple[Floats, Heard]]]:
     speech = listener.speech(wave)
-    return {
-        name: listener.hear(degrade(wave, np.random.default_rng([seed, number])), speech, step).vectors
-        for number, (name, degrade) in enumerate({**CONDITIONS, **FURTHER}.items())
-    }
+    for number, (name, degrade) in enumerate({**CONDITIONS, **FURTHER}.items()):
+        made = degrade(wave, np.random.default_rng([seed, number]))
+        yield name, (made, listener.hear(made, speech, step))
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,11 @@ class Learnt:
     def project(self, vectors: Floats) -> Floats:
         """As `Calibration.project`."""
         return unit(np.asarray((vectors - self.mean) @ self.whiten.T, np.float32))
+
+    def heard(self, voice: Voice, name: str) -> Floats:
+        """Project the second half in a condition as screening does: by the mean of plain and enhanced."""
+        own = self.project(voice.tested[name])
+        return unit(own + self.project(voice.beside[name])) if name in voice.beside else own
 
     def submodels(self, voice: Voice) -> Floats:
         """As `Calibration.submodels`, of the first half of the recording."""
@@ -146,9 +160,9 @@ def _fold(voices: Sequence[Voice], fold: int) -> Piece:
     submodels = [learnt.submodels(voice) for voice in held]
     clean = learnt.project(np.stack([unit(voice.known["clean"].mean(axis=0)) for voice in held]))
     present = [
-        _best(learnt.project(vectors), submodels[number])
+        _best(learnt.heard(voice, name), submodels[number])
         for number, voice in enumerate(held)
-        for vectors in voice.tested.values()
+        for name in voice.tested
     ]
     clones = [
         _best(learnt.project(vectors), submodels[number])
@@ -168,7 +182,7 @@ def _fold(voices: Sequence[Voice], fold: int) -> Piece:
 def _best(vectors: Floats, submodels: Floats) -> list[float]:
     """Return the best score of a voice over running means of each of LENGTHS; what is too short counts as a whole."""
     means = (running(vectors, min(length, len(vectors))) for length in LENGTHS)
-    return [float((mean @ submodels.T).max()) for mean in means]
+    return [float(pooled(mean @ submodels.T).max()) for mean in means]
 
 
 def _absent(
@@ -181,11 +195,11 @@ def _absent(
         name = "clean" if number % 2 else names[random.integers(len(names))]
         order, parts, present = random.permutation(len(held)), [], []
         for one in order:
-            parts.append(held[one].tested[name])
+            parts.append(learnt.heard(held[one], name))
             present.append(one)
             if sum(map(len, parts)) >= CLIP_WINDOWS:
                 break
-        clip = learnt.project(np.concatenate(parts)[:CLIP_WINDOWS])
+        clip = np.concatenate(parts)[:CLIP_WINDOWS]
         yield from (_best(clip, submodels[voice]) for voice in range(len(held)) if voice not in set(present))
 
 

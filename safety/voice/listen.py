@@ -24,6 +24,8 @@ WINDOW = 160
 STEP = 40
 FINE = 10
 GAP_S = 0.5
+CLEAR_DB = 25.0
+"""Speech further above its background than this is not enhanced."""
 EMBEDDED = "embedded"
 
 
@@ -59,6 +61,12 @@ class Heard:
         power = self.power[round(start / FRAME_S) : round(end / FRAME_S)]
         floor = float(np.percentile(power, 10)) + 1e-10
         return float(10 * np.log10(max(float(power.mean()) / floor - 1, 1e-3)))
+
+
+def clear(heard: Heard) -> bool:
+    """Tell whether no background asks for an enhanced view: there is none to speak of, or no speech."""
+    speech = heard.turns
+    return not speech or heard.snr_db(speech[0][0], speech[-1][1]) >= CLEAR_DB
 
 
 class Listener:

@@ -3,8 +3,9 @@
 A vector is centred on the mean of a cohort, whitened by how much one voice differs from itself when it is degraded
 (within-class covariance normalisation, Hatch et al. 2006, over the conditions of `degrade`), and brought to unit
 length. A person is known by one sub-model for each condition. The score of a sub-model is its cosine less that of
-the cohort's mean sub-model of the same condition, so that noise does not match anybody's noisy sub-model; the best
-sub-model counts.
+the cohort's mean sub-model of the same condition, so that noise does not match anybody's noisy sub-model. Sub-models
+are pooled by the logarithm of their mean exponential, between the mean and the best of them: a stranger who comes near
+in one condition alone counts for less than somebody who comes near in several.
 
 Scores are taken over single windows (1.6 s) and over running means of 5, 9 and 22 (3.2, 4.8 and 10 s of speech).
 Each length has its own scale, so a score is said as a *height*: standard deviations above the mean of the best
@@ -33,6 +34,7 @@ from safety.voice.mel import Floats
 
 LENGTHS = (1, 5, 9, 22)
 FALSE_ALARMS = 0.01
+SHARPNESS = 12.0
 CLIP_WINDOWS = 112
 TURN_WINDOWS = 28
 _PEOPLE_AT_ONCE = 2048
@@ -89,8 +91,8 @@ class Calibration:
         return _submodels(self, Gallery((_one(template),)).segments[0])[0]
 
     def best(self, vectors: Floats, submodels: Floats) -> Floats:
-        """Return the score of the best sub-model for projected vectors (n, d): (n,)."""
-        return np.asarray((vectors @ submodels.T).max(axis=1), np.float32)
+        """Return the score of a person's sub-models for projected vectors (n, d): (n,)."""
+        return pooled(vectors @ submodels.T)
 
     def save(self, path: Path) -> None:
         """Write to a file that `load` reads."""
@@ -131,6 +133,11 @@ def unit(vectors: Floats) -> Floats:
     return np.asarray(vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9), np.float32)
 
 
+def pooled(scores: Floats) -> Floats:
+    """Pool the scores of a person's sub-models, (..., parts): (...)."""
+    return np.asarray(np.log(np.exp(SHARPNESS * scores).mean(axis=-1)) / SHARPNESS, np.float32)
+
+
 def running(vectors: Floats, length: int) -> Floats:
     """Return the directions of the means over `length` successive projected vectors (n, d): (n - length + 1, d)."""
     if len(vectors) < length:
@@ -158,12 +165,13 @@ def heights(calibration: Calibration, gallery: Gallery, means: list[Floats]) -> 
 
 
 def _peaks(rows: Floats, starts: npt.NDArray[np.int64], vectors: Floats) -> Floats:
-    """Return the best score of each person's rows, `rows[starts[p]:starts[p + 1]]`, in bounded memory."""
+    """Return the best pooled score of each person's rows, `rows[starts[p]:starts[p + 1]]`, in bounded memory."""
     peaks = []
     for first in range(0, len(starts) - 1, _PEOPLE_AT_ONCE):
         part = starts[first : first + _PEOPLE_AT_ONCE + 1]
-        scores = (rows[part[0] : part[-1]] @ vectors.T).max(axis=1)
-        peaks.append(np.maximum.reduceat(scores, part[:-1] - part[0]))
+        scores = np.float32(SHARPNESS) * (rows[part[0] : part[-1]] @ vectors.T)
+        sums = np.add.reduceat(np.exp(scores, out=scores), part[:-1] - part[0], axis=0).max(axis=1)
+        peaks.append(np.log(sums / np.diff(part)) / np.float32(SHARPNESS))
     return np.concatenate(peaks)
 
 

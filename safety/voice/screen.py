@@ -20,15 +20,13 @@ from safety.transcript import Transcriber
 from safety.voice.channels import views
 from safety.voice.degrade import resampled
 from safety.voice.enrol import enrol, usable
-from safety.voice.listen import EMBEDDED, FRAME_S, GAP_S, STEP, Heard, Listener
+from safety.voice.listen import EMBEDDED, FRAME_S, GAP_S, STEP, Heard, Listener, clear
 from safety.voice.mel import RATE, Floats
 from safety.voice.score import LENGTHS, Calibration, heights, running, unit
 from safety.voice.turns import turns
 
 SPEECH_S = 1.0
 SNR_DB = 3.0
-CLEAR_DB = 25.0
-"""Speech further above its background than this is not enhanced."""
 SILENT_DB = -60.0
 EDGE = 3
 LONGEST_S = 3600.0
@@ -79,8 +77,7 @@ class Reading:
 
 def heard_enhanced(listener: Listener, reading: Reading) -> Reading | None:
     """Hear a channel enhanced as well, to be compared by the mean of both; None where no background asks for it."""
-    speech = reading.heard.turns
-    if not speech or reading.heard.snr_db(speech[0][0], speech[-1][1]) >= CLEAR_DB:
+    if clear(reading.heard):
         return None
     wave = listener.enhance(reading.wave)
     heard = replace(reading.heard, vectors=listener.hear(wave, reading.heard.speech).vectors)

@@ -12,7 +12,7 @@ from core.errors import ModelMissing
 from safety.gallery import Template, gathered
 from safety.voice.cohort import logistic, reporting
 from safety.voice.degrade import CONDITIONS
-from safety.voice.score import LENGTHS, heights, load, running, shipped, unit
+from safety.voice.score import LENGTHS, heights, load, pooled, running, shipped, unit
 from safety.voice.screen import _stretches
 from safety.voice.vad import runs
 
@@ -48,6 +48,18 @@ def test_a_calibration_of_the_right_form_ships():
     assert calibration.conditions.shape == (len(CONDITIONS), 256)
     assert calibration.strangers.shape == (len(LENGTHS), 2)
     assert calibration.odds[0] > 0
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=10))
+def test_pooled_scores_lie_between_their_mean_and_the_best(scores: list[float]):
+    found = float(pooled(np.array([scores], np.float32))[0])
+    assert np.mean(scores) - 1e-5 <= found <= max(scores) + 1e-5
+
+
+def test_near_in_several_conditions_counts_for_more_than_near_in_one():
+    one, several = np.array([0.5, 0, 0, 0], np.float32), np.array([0.45, 0.45, 0.45, 0], np.float32)
+    assert one.max() > several.max()
+    assert pooled(one) < pooled(several)
 
 
 def test_running_means_are_the_means():

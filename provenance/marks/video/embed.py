@@ -30,8 +30,12 @@ _REFRESH = 10.0
 """Times a second at which the strength is measured anew, at most."""
 _STALE, _GONE = 4, 3.0
 """How many times as long it may stand, and the change in steps (of neighbouring frames, added up) after which not."""
-_BOOST, _ONSET = 1.3, 0.125
-"""How much stronger the first frames of a scene are marked, and for how many seconds: after a cut the eye is blind for a moment."""
+_BOOST, _ONSET = 3.2, 0.1
+"""How much stronger the first frames of a scene are marked, and for how many seconds.
+
+After a cut the eye is blind for 30 to 100 ms (Tam et al. 1995, Pastrana-Vidal et al. 2004), and one frame that is stored
+whole is all that survives hard compression.
+"""
 _UNKNOWN = 99.0
 """Motion that is assumed of a scene while these frames last."""
 _LEAN = 0.6
@@ -109,15 +113,15 @@ class _Marker:
         luma = small_luma(rgb, *self._span)
         first = self._age < self._after
         strength = sight.strength(luma, _UNKNOWN if first else self._moved)
+        strength *= np.float32(_BOOST if first else 1.0)
         self._bear(luma, strength, None if first else self._moved)
         strength *= self._bearable
         if self._age == 0 or self._drawn is None:
             self._drawn = self._weighed(luma, strength)
-        boost = _BOOST if self._age < self._after else 1.0
         full = cv2.resize(strength, self._size, interpolation=cv2.INTER_LINEAR)
         up, down = (
             cv2.cvtColor(
-                cv2.multiply(self._drawn, full, scale=sign * boost, dtype=cv2.CV_8U),
+                cv2.multiply(self._drawn, full, scale=sign, dtype=cv2.CV_8U),
                 cv2.COLOR_GRAY2RGB,
                 dst=old,
             )

@@ -15,13 +15,13 @@ _EDGE = 0.5
 """Detail, in cubic means over the frame, at which half of the strength is left."""
 _NOISE = 2.0
 """VIF's variance of the eye's own noise, in squared luma steps."""
-_STILL, _MOVING = 0.0115, 0.077
+_STILL, _MOVING = 0.0105, 0.1
 """The share of a frame's visual information that the mark may take, where nothing moves and where much does."""
 _MUCH = 3.0
 """Mean change from frame to frame, in steps, that counts as much."""
-_POWER = 0.96
-"""Root mean square of the mark over a whole frame at most, in luma steps: 48.5 dB."""
-_SOFT, _HARD = 0.16, 0.32
+_POWER = 1.1
+"""Root mean square of the mark over a whole frame at most, in luma steps: 47.3 dB."""
+_SOFT, _HARD = 0.18, 0.36
 """How much of it a picture bears for each step of its details (cubic mean), and beside that."""
 _EMPTY, _LEAST, _SOME = 0.7, 0.33, 0.8
 """The power that every picture gets: an empty one, which has no information to lose, and one with some (nats)."""
@@ -37,8 +37,8 @@ _BASIS = (
 _VISUAL = 56.55
 """Pixels a degree at three heights of a 1080-line picture."""
 _LEVELS = 4
-_SPARE = 0.0047
-"""Detail that may be lost in a picture that stands still: about 0.7 of VMAF."""
+_SPARE = 0.0042
+"""Detail that may be lost in a picture that stands still: about 0.6 of VMAF."""
 _SPARE_FIRST = 0.03
 """The same in the first frames of a scene: about 4 of VMAF, of which 6 are just noticeable where they last."""
 _MOTION, _ROOM = 1.9, 0.0045
@@ -61,7 +61,7 @@ def strength(luma: Plane, motion: float) -> Plane:
     edge = cv2.blur(detail, (3, 3)) / (_EDGE * much + 0.5)
     busy = cv2.blur(cv2.sqrt(detail), (5, 5))
     local = np.minimum(_FLAT + _BUSY * busy * busy, _TOP) / (1.0 + edge * edge)
-    share = _STILL + (_MOVING - _STILL) * min(1.0, motion / _MUCH)
+    share = _STILL + (_MOVING - _STILL) * min(1.0, motion / _MUCH) ** 2
     most = min(_POWER, _SOFT * much + _HARD)
     return np.asarray(local * _gain(_variance(luma, size), local, share, most), np.float32)
 

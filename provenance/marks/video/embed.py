@@ -30,14 +30,12 @@ _REFRESH = 10.0
 """Times a second at which the strength is measured anew, at most."""
 _STALE, _GONE = 4, 3.0
 """How many times as long it may stand, and the change in steps (of neighbouring frames, added up) after which not."""
-_BOOST, _ONSET = 3.65, 0.1
-"""How much stronger the first frames of a scene are marked, and for how many seconds.
+_ONSET = 0.1
+"""Seconds at the start of a scene that are marked more loudly, one frame at least.
 
 After a cut the eye is blind for 30 to 100 ms (Tam et al. 1995, Pastrana-Vidal et al. 2004), and one frame that is stored
 whole is all that survives hard compression.
 """
-_LOUDEST = 3.0
-"""Root mean square of the mark over such a frame at most, in luma steps: 38.6 dB."""
 _UNKNOWN = 99.0
 """Motion that is assumed of a scene while these frames last."""
 _LEAN = 0.6
@@ -116,7 +114,7 @@ class _Marker:
         first = self._age < self._after
         strength = sight.strength(luma, _UNKNOWN if first else self._moved)
         if first:
-            strength *= np.float32(min(_BOOST, _LOUDEST / float(np.sqrt(np.mean(strength**2)))))
+            strength = sight.louder(luma, strength)
         self._bear(luma, strength, None if first else self._moved)
         strength *= self._bearable
         if self._age == 0 or self._drawn is None:

@@ -23,6 +23,10 @@ _POWER = 1.1
 """Root mean square of the mark over a whole frame at most, in luma steps: 47.3 dB."""
 _SOFT, _HARD = 0.18, 0.36
 """How much of it a picture bears for each step of its details (cubic mean), and beside that."""
+_BOOST, _LOUDEST = 3.65, 3.0
+"""How much stronger a scene's first frames are marked at most, and the root mean square of it: 38.6 dB."""
+_BARE, _HIDES = 1.2, 0.35
+"""What of it stays unseen, in steps, where the picture is empty, and more for each step of detail."""
 _EMPTY, _LEAST, _SOME = 0.7, 0.33, 0.8
 """The power that every picture gets: an empty one, which has no information to lose, and one with some (nats)."""
 _STEPS = 8
@@ -64,6 +68,14 @@ def strength(luma: Plane, motion: float) -> Plane:
     share = _STILL + (_MOVING - _STILL) * min(1.0, motion / _MUCH) ** 2
     most = min(_POWER, _SOFT * much + _HARD)
     return np.asarray(local * _gain(_variance(luma, size), local, share, most), np.float32)
+
+
+def louder(luma: Plane, strength: Plane) -> Plane:
+    """Raise a strength, as `strength` gives it, for the first frames of a scene: where detail hides it."""
+    detail = cv2.resize(abs(luma - cv2.blur(luma, (7, 7))), strength.shape[::-1], interpolation=cv2.INTER_AREA)
+    most = np.maximum(_BARE + _HIDES * cv2.blur(detail, (5, 5)), strength)
+    raised = np.minimum(_BOOST * strength, most)
+    return np.asarray(raised * min(1.0, _LOUDEST / float(np.sqrt(np.mean(raised**2)) + 1e-9)), np.float32)
 
 
 def bearable(luma: Plane, strength: Plane, mark: Plane, finest: float, motion: float | None) -> float:

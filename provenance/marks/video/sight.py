@@ -21,14 +21,18 @@ _MUCH = 3.0
 """Mean change from frame to frame, in steps, that counts as much."""
 _POWER = 1.1
 """Root mean square of the mark over a whole frame at most, in luma steps: 47.3 dB."""
-_SOFT, _HARD = 0.18, 0.36
+_SOFT, _HARD = 0.2, 0.4
 """How much of it a picture bears for each step of its details (cubic mean), and beside that."""
 _BOOST, _LOUDEST = 3.65, 3.0
 """How much stronger a scene's first frames are marked at most, and the root mean square of it: 38.6 dB."""
 _BARE, _HIDES = 1.2, 0.35
 """What of it stays unseen, in steps, where the picture is empty, and more for each step of detail."""
-_EMPTY, _LEAST, _SOME = 0.7, 0.33, 0.8
+_START = 1.3
+"""How much louder than others the first frames of a picture are that gets the least there is."""
+_EMPTY, _LEAST, _SOME = 0.7, 0.33, 1.0
 """The power that every picture gets: an empty one, which has no information to lose, and one with some (nats)."""
+_LINES, _SMALL = 330, 1.3
+"""Lines below which a picture needs more, because its waves are a few pixels long, and how much more at most."""
 _STEPS = 8
 _BASIS = (
     (0.67234, 0.72709),
@@ -67,13 +71,15 @@ def strength(luma: Plane, motion: float) -> Plane:
     local = np.minimum(_FLAT + _BUSY * busy * busy, _TOP) / (1.0 + edge * edge)
     share = _STILL + (_MOVING - _STILL) * min(1.0, motion / _MUCH) ** 2
     most = min(_POWER, _SOFT * much + _HARD)
-    return np.asarray(local * _gain(_variance(luma, size), local, share, most), np.float32)
+    return np.asarray(local * _gain(_variance(luma, size), local, share, most, min(luma.shape)), np.float32)
 
 
 def louder(luma: Plane, strength: Plane) -> Plane:
     """Raise a strength, as `strength` gives it, for the first frames of a scene: where detail hides it."""
-    detail = cv2.resize(abs(luma - cv2.blur(luma, (7, 7))), strength.shape[::-1], interpolation=cv2.INTER_AREA)
-    most = np.maximum(_BARE + _HIDES * cv2.blur(detail, (5, 5)), strength)
+    detail = cv2.resize(
+        abs(luma - cv2.blur(luma, (7, 7))), strength.shape[::-1], interpolation=cv2.INTER_AREA
+    )
+    most = np.maximum(_BARE * _small(min(luma.shape)) + _HIDES * cv2.blur(detail, (5, 5)), strength)
     raised = np.minimum(_BOOST * strength, most)
     return np.asarray(raised * min(1.0, _LOUDEST / float(np.sqrt(np.mean(raised**2)) + 1e-9)), np.float32)
 
@@ -88,7 +94,9 @@ def bearable(luma: Plane, strength: Plane, mark: Plane, finest: float, motion: f
     lost = detail_lost(luma, np.asarray(mark * full, np.float32), finest)
     may = _SPARE_FIRST if motion is None else _SPARE + _ROOM * max(0.0, 0.55 * motion - _MOTION)
     some = _variance(luma, (strength.shape[1], strength.shape[0]))
-    least = max(_FLOOR, _least(float(np.mean(np.log1p(some / _NOISE)))))
+    least = max(_FLOOR, _least(float(np.mean(np.log1p(some / _NOISE))), min(luma.shape))) * (
+        _START if motion is None else 1.0
+    )
     least /= max(float(np.sqrt(np.mean(strength**2))), 1e-9)
     return min(1.0, max(may / max(lost, 1e-9), least))
 
@@ -156,13 +164,13 @@ def _variance(luma: Plane, size: tuple[int, int]) -> Plane:
     return np.asarray(np.maximum(square - mean * mean, 0.0), np.float32)
 
 
-def _gain(variance: Plane, local: Plane, share: float, power: float) -> float:
+def _gain(variance: Plane, local: Plane, share: float, power: float, lines: int) -> float:
     """Return the factor on `local` at which the mark takes its share, or less where its power would be too much."""
     some, here = (np.ascontiguousarray(plane[::3, ::3]) for plane in (variance, local))
     information = float(np.mean(np.log1p(some / _NOISE)))
     may = share * information
     unit = float(np.sqrt(np.mean(local**2)))
-    least = _least(information)
+    least = _least(information, lines)
     most = max(power, least) / unit
     if _lost(some, here, most) <= may:
         return most
@@ -173,9 +181,13 @@ def _gain(variance: Plane, local: Plane, share: float, power: float) -> float:
     return low
 
 
-def _least(information: float) -> float:
-    """Return the power that a picture gets in any case, the more the less information (nats a pixel) it has."""
-    return _EMPTY - (_EMPTY - _LEAST) * min(1.0, information / _SOME)
+def _least(information: float, lines: int) -> float:
+    """Return the power that a picture gets in any case: more with less information (nats a pixel) or few lines."""
+    return _small(lines) * (_EMPTY - (_EMPTY - _LEAST) * min(1.0, information / _SOME))
+
+
+def _small(lines: int) -> float:
+    return min(max(_LINES / lines, 1.0), _SMALL)
 
 
 def _lost(variance: Plane, local: Plane, factor: float) -> float:

@@ -31,7 +31,7 @@ _START = 1.3
 """How much louder than others the first frames of a picture are that gets the least there is."""
 _EMPTY, _LEAST, _SOME = 0.7, 0.33, 1.0
 """The power that every picture gets: an empty one, which has no information to lose, and one with some (nats)."""
-_LINES, _SMALL = 330, 1.3
+_LINES, _SMALL = 355, 1.4
 """Lines below which a picture needs more, because its waves are a few pixels long, and how much more at most."""
 _STEPS = 8
 _BASIS = (

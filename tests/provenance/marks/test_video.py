@@ -247,7 +247,7 @@ def test_any_size_can_be_marked(width: int, height: int) -> None:
     fresh = marked([picture])[0]
     assert fresh.shape == picture.shape
     assert fresh.dtype == np.uint8
-    assert luma_psnr([picture], [fresh]) > 42.0
+    assert luma_psnr([picture], [fresh]) > 41.0
     assert detect(timed([fresh]), [KEY]).payload in {None, PAYLOAD}
 
 

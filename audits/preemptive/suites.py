@@ -91,8 +91,8 @@ def run(
     """Run a suite by name; `quick` takes seconds.
 
     Long suites keep what they have found in the folder `keep` and go on from there after a run that was cut short,
-    as long as code, models, data and seed are the same; `settle` once the result is kept. NotFound when there is no such suite, BadInput when `data`
-    is no folder with files.
+    as long as code, models, data and seed are the same; `settle` once the result is kept. NotFound when there is
+    no such suite, BadInput when `data` is no folder with files.
     """
     if name not in SUITES:
         raise NotFound(f"There is no suite {name}; there are: {', '.join(SUITES)}.")

@@ -48,7 +48,7 @@ _LEVELS = 4
 _SPARE = 0.0042
 """Detail that may be lost in a picture that stands still: about 0.6 of VMAF."""
 _SPARE_FIRST = 0.03
-"""The same in the first frames of a scene: about 4 of VMAF, of which 6 are just noticeable where they last."""
+"""The same in the first frames of a scene: by the same scale some 4 of VMAF."""
 _MOTION, _ROOM = 1.9, 0.0045
 """Change from frame to frame in steps from which on movement hides more, and how much more for each step."""
 _FLOOR = 0.5
@@ -63,7 +63,7 @@ def strength(luma: Plane, motion: float) -> Plane:
     Sheikh and Bovik 2006, with the mark as additive noise) stays within a share that grows with `motion`.
     """
     size = max(1, luma.shape[1] // 2), max(1, luma.shape[0] // 2)
-    whole = abs(luma - cv2.blur(luma, (7, 7)))
+    whole = _detail(luma)
     much = float(np.mean(whole * whole * whole)) ** (1 / 3)
     detail = cv2.resize(whole, size, interpolation=cv2.INTER_AREA)
     edge = cv2.blur(detail, (3, 3)) / (_EDGE * much + 0.5)
@@ -76,9 +76,7 @@ def strength(luma: Plane, motion: float) -> Plane:
 
 def louder(luma: Plane, strength: Plane) -> Plane:
     """Raise a strength, as `strength` gives it, for the first frames of a scene: where detail hides it."""
-    detail = cv2.resize(
-        abs(luma - cv2.blur(luma, (7, 7))), strength.shape[::-1], interpolation=cv2.INTER_AREA
-    )
+    detail = cv2.resize(_detail(luma), strength.shape[::-1], interpolation=cv2.INTER_AREA)
     most = np.maximum(_BARE * _small(min(luma.shape)) + _HIDES * cv2.blur(detail, (5, 5)), strength)
     raised = np.minimum(_BOOST * strength, most)
     return np.asarray(raised * min(1.0, _LOUDEST / float(np.sqrt(np.mean(raised**2)) + 1e-9)), np.float32)
@@ -128,6 +126,10 @@ def detail_lost(luma: Plane, mark: Plane, finest: float) -> float:
             kept += _pooled(np.maximum(left - masks, 0)[inner]) + base
             total += _pooled(size[inner]) + base
     return 1.0 - kept / total if total else 0.0
+
+
+def _detail(luma: Plane) -> Plane:
+    return np.asarray(abs(luma - cv2.blur(luma, (7, 7))), np.float32)
 
 
 def _pooled(band: Plane) -> float:

@@ -105,9 +105,8 @@ def says_nothing(reading: MarkReading) -> bool:
 @pytest.mark.parametrize("name", SCENES)
 def test_the_payload_survives_delivery_and_a_second_encode(name: str, tmp_path: Path) -> None:
     fresh = coded(marked(SCENES[name]()), tmp_path, 20)
-    # Grain that is new in every frame takes the mark with it when it is compressed away; in a drawing of 256 lines
-    # CRF 28 leaves it to chance.
-    arrived = coded(fresh, tmp_path, {"grain": 23, "small": 26}.get(name, 28))
+    # Grain that is new in every frame takes the mark with it when it is compressed away.
+    arrived = coded(fresh, tmp_path, 23 if name == "grain" else 28)
     reading = detect(timed(arrived), [OTHER, KEY], thorough=False)
     assert (reading.found, reading.payload, reading.key_id) == (True, PAYLOAD, "k1")
     assert reading.p_false < 1e-9
@@ -133,7 +132,7 @@ def test_the_mark_stays_above_46_db_and_touches_luma_alone(name: str) -> None:
     scene = SCENES[name]()[:16]
     fresh = marked(scene)
     # The first frames of a scene are marked more loudly, most so in fine texture.
-    assert luma_psnr(scene[:1], fresh[:1]) > (38.5 if name == "grain" else 42.5)
+    assert luma_psnr(scene[:1], fresh[:1]) > {"grain": 38.5, "small": 43.0}.get(name, 43.5)
     assert 46.0 < luma_psnr(scene, fresh) < 60.0
     change = fresh[0].astype(int) - scene[0]
     inside = ((scene[0] > 20) & (scene[0] < 235)).all(axis=2)

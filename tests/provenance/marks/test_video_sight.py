@@ -26,6 +26,18 @@ def test_no_mark_takes_nothing_and_a_louder_one_takes_more() -> None:
     assert lost[3] > 2 * lost[1] > 0.001
 
 
+def test_the_start_of_a_scene_is_louder_where_detail_hides_it_and_never_fainter() -> None:
+    luma = textured(40.0)
+    luma[:, :160] = 128.0
+    calm = sight.strength(luma, 99.0)
+    gain = sight.louder(luma, calm) / calm
+    bare, busy = float(gain[:, 10:60].mean()), float(gain[:, 100:150].mean())
+    assert gain.min() >= 1.0 - 1e-6
+    assert bare < 1.6
+    assert busy > 2.0
+    assert np.sqrt(np.mean(sight.louder(luma, calm * 9) ** 2)) <= 3.0 + 1e-4
+
+
 def test_what_strengthens_detail_costs_less_than_what_weakens_it() -> None:
     luma = textured()
     detail = np.asarray(luma - 128, np.float32)

@@ -9,12 +9,12 @@ from pathlib import Path as FilePath
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse
 from starlette.background import BackgroundTask
 
 from api.audits import Index, desk_of, exported
-from api.auth import GateTools, KnownPerson, checked_form
+from api.auth import FormToken, GateTools, KnownPerson, checked_form
 from api.console import page
 from api.proofs import proof_file
 from api.readers import AskingPage, new_token
@@ -98,7 +98,7 @@ def post_token(
     tools: GateTools,
     person: KnownPerson,
     who: AskingPage,
-    form_token: Annotated[str, Form()],
+    form_token: FormToken,
 ) -> Response:
     """Make the bearer token of one's own grant and show it, once."""
     checked_form(request, form_token)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
-from fastapi import Depends, Request
+from fastapi import Depends, Form, Request
 from sqlmodel import Session
 
 from api.uploads import Decoders
@@ -135,6 +135,9 @@ def checked_admin(reviewer: Reviewer) -> Reviewer:
     if reviewer.role != "admin":
         raise Forbidden("Only admins change keys and grants.")
     return reviewer
+
+
+FormToken = Annotated[str, Form()]
 
 
 def checked_form(request: Request, token: str) -> None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from fastapi import Request, Response
+from fastapi import Form, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlmodel import Session
 
 from core.errors import BadInput, Conflict, NotFound
 from core.tables import Reviewer
 from pipeline.tools import Tools
+
+Reason = Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")]
 
 
 class Shown(Protocol):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Form, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlmodel import Session, col, select
 
-from api.auth import Administering, GateTools, SignedIn, checked_form
+from api.auth import Administering, FormToken, GateTools, SignedIn, checked_form
 from api.console import page
 from api.schemas import Cursor, IdInPath
 from core.clock import milliseconds
@@ -55,7 +55,7 @@ def post_revocation(
     tools: GateTools,
     admin: Administering,
     consent_id: IdInPath,
-    form_token: Annotated[str, Form()],
+    form_token: FormToken,
 ) -> Response:
     """End a grant: what is not released stops, what is out is listed."""
     checked_form(request, form_token)

@@ -14,7 +14,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from fastapi.templating import Jinja2Templates
 from sqlmodel import Session, col, select
 
-from api.auth import Deciding, GateTools, KnownPerson, SignedIn, checked_form, checked_reviewer
+from api.auth import Deciding, FormToken, GateTools, KnownPerson, SignedIn, checked_form, checked_reviewer
 from api.proofs import proof_file
 from api.schemas import IdInPath, Label
 from core.clock import iso
@@ -60,7 +60,7 @@ def post_login(
     tools: GateTools,
     name: Annotated[Label, Field()],
     password: Annotated[str, Field(max_length=200)],
-    form_token: Annotated[str, Field()],
+    form_token: FormToken,
 ) -> Response:
     """Sign in."""
     checked_form(request, form_token)
@@ -81,7 +81,7 @@ def post_login(
 
 
 @router.post("/logout")
-def post_logout(request: Request, reviewer: KnownPerson, form_token: Annotated[str, Field()]) -> Response:
+def post_logout(request: Request, reviewer: KnownPerson, form_token: FormToken) -> Response:
     """Sign out."""
     checked_form(request, form_token)
     request.session.clear()
@@ -147,7 +147,7 @@ def post_decision(
     job_id: IdInPath,
     verdict: Annotated[Literal["approve", "reject", "retry"], Field()],
     reason: Annotated[str, Field(max_length=2000, pattern=r"^[^\x00]*$")],
-    form_token: Annotated[str, Field()],
+    form_token: FormToken,
 ) -> Response:
     """Approve, reject, or have the check made again."""
     checked_form(request, form_token)

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlmodel import Session, col, select
 
-from api.auth import Administering, GateTools, checked_form
-from api.changes import changed
+from api.auth import Administering, FormToken, GateTools, checked_form
+from api.changes import Reason, changed
 from api.console import page
 from api.schemas import IdInPath, Label
 from audits.filters import make_filter
@@ -19,8 +19,6 @@ from core.tables import AuditGrant, Reviewer
 from pipeline.tools import Tools
 
 router = APIRouter(prefix="/console/grants", include_in_schema=False)
-Token = Annotated[str, Form()]
-Why = Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")]
 Ids = Annotated[str, Form(max_length=4000, pattern=r"^[^\x00]*$")]
 
 
@@ -35,10 +33,10 @@ def post_proposal(
     request: Request,
     tools: GateTools,
     admin: Administering,
-    form_token: Token,
+    form_token: FormToken,
     person: Annotated[Label, Form()],
     days: Annotated[int, Form(ge=1, le=MAX_DAYS)],
-    reason: Why,
+    reason: Reason,
     partner: Ids = "",
     territory: Ids = "",
     job: Ids = "",
@@ -58,7 +56,7 @@ def post_proposal(
 
 @router.post("/{grant}/approve")
 def post_approval(
-    request: Request, tools: GateTools, admin: Administering, grant: IdInPath, form_token: Token
+    request: Request, tools: GateTools, admin: Administering, grant: IdInPath, form_token: FormToken
 ) -> Response:
     """Let a grant stand."""
     checked_form(request, form_token)
@@ -78,8 +76,8 @@ def post_revocation(
     tools: GateTools,
     admin: Administering,
     grant: IdInPath,
-    reason: Why,
-    form_token: Token,
+    reason: Reason,
+    form_token: FormToken,
 ) -> Response:
     """End a grant at once."""
     checked_form(request, form_token)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 from sqlmodel import col, func, select
 
-from api.auth import Administering, GateTools, SignedIn, checked_form
-from api.changes import changed
+from api.auth import Administering, FormToken, GateTools, SignedIn, checked_form
+from api.changes import Reason, changed
 from api.console import page
 from core.clock import milliseconds
 from core.tables import Job, Reviewer
@@ -30,7 +30,7 @@ def get_keys(request: Request, tools: GateTools, reviewer: SignedIn) -> Response
 
 @router.post("/propose")
 def post_proposal(
-    request: Request, tools: GateTools, admin: Administering, form_token: Annotated[str, Form()]
+    request: Request, tools: GateTools, admin: Administering, form_token: FormToken
 ) -> Response:
     """Make a watermark key and propose it."""
     checked_form(request, form_token)
@@ -51,7 +51,7 @@ def post_approval(
     tools: GateTools,
     admin: Administering,
     key: KeyInPath,
-    form_token: Annotated[str, Form()],
+    form_token: FormToken,
 ) -> Response:
     """Make a proposed key the active one."""
     checked_form(request, form_token)
@@ -71,8 +71,8 @@ def post_revocation(
     tools: GateTools,
     admin: Administering,
     key: KeyInPath,
-    reason: Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")],
-    form_token: Annotated[str, Form()],
+    reason: Reason,
+    form_token: FormToken,
 ) -> Response:
     """End a key at once."""
     checked_form(request, form_token)

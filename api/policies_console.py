@@ -8,8 +8,8 @@ from fastapi import APIRouter, Form, Path, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 from sqlmodel import Session
 
-from api.auth import Administering, Deciding, GateTools, SignedIn, checked_form
-from api.changes import changed
+from api.auth import Administering, Deciding, FormToken, GateTools, SignedIn, checked_form
+from api.changes import Reason, changed
 from api.console import page
 from api.schemas import IdInPath
 from core.clock import milliseconds
@@ -23,8 +23,6 @@ from policies.pack import MAX_BYTES
 
 router = APIRouter(prefix="/console", include_in_schema=False)
 Digest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
-Token = Annotated[str, Form()]
-Why = Annotated[str, Form(max_length=2000, pattern=r"^[^\x00]*$")]
 
 
 @router.get("/policies", response_class=HTMLResponse)
@@ -38,7 +36,7 @@ def post_policy(
     request: Request,
     tools: GateTools,
     admin: Administering,
-    form_token: Token,
+    form_token: FormToken,
     text: Annotated[str, Form(max_length=MAX_BYTES, pattern=r"^[^\x00]*$")],
 ) -> Response:
     """Add a pack, an overlay or an election as a draft."""
@@ -61,7 +59,7 @@ def post_policy_change(
     admin: Administering,
     digest: Digest,
     what: Literal["shadow", "activate", "withdraw"],
-    form_token: Token,
+    form_token: FormToken,
 ) -> Response:
     """Let a policy decide in the shadow, make it the active one, or end it."""
     checked_form(request, form_token)
@@ -78,7 +76,7 @@ def post_policy_change(
 
 @router.post("/policies/rollback")
 def post_rollback(
-    request: Request, tools: GateTools, admin: Administering, form_token: Token, reason: Why
+    request: Request, tools: GateTools, admin: Administering, form_token: FormToken, reason: Reason
 ) -> Response:
     """Go back to the pack that was active before."""
     checked_form(request, form_token)
@@ -114,8 +112,8 @@ def post_user_change(
     partner: IdInPath,
     user: IdInPath,
     what: Literal["lift", "uphold"],
-    form_token: Token,
-    reason: Why = "",
+    form_token: FormToken,
+    reason: Reason = "",
 ) -> Response:
     """Lift a user's strikes, or let the restriction stand against their appeal."""
     checked_form(request, form_token)

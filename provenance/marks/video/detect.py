@@ -47,9 +47,10 @@ def detect(frames: Iterable[Frame | Grey], keys: Sequence[MarkKey], *, thorough:
     whether or not an earlier one already spoke.
     """
     gathered = gather(frames)
-    if gathered is None or not any(view.any() for view in gathered.views()):
+    views = () if gathered is None else gathered.views()
+    if gathered is None or not any(view.any() for view in views):
         return _NOTHING
-    found = next(_readings(gathered, keys, thorough), None)
+    found = next(_readings(gathered, views, keys, thorough), None)
     if found is None:
         return _NOTHING
     return MarkReading(
@@ -86,14 +87,15 @@ def falsely_read(frames: Iterable[Frame | Grey], keys: Iterable[MarkKey]) -> int
 _NOTHING = MarkReading(track="video", found=False, payload=None, p_false=1.0)
 
 
-def _readings(gathered: Gathered, keys: Sequence[MarkKey], thorough: bool) -> Iterator[_Found]:
+def _readings(
+    gathered: Gathered, views: Sequence[Plane], keys: Sequence[MarkKey], thorough: bool
+) -> Iterator[_Found]:
     if not keys:
         return
     tries = len(keys) * len(pattern.GRIDS)
     if thorough:
         searched = search.BENDS * search.STARTS + search.CROPS + tilt.STARTS + tilt.PULLED
         tries = len(keys) * (len(pattern.GRIDS) * len(TURNS) + searched)
-    views = gathered.views()
     for (quarters, flip), grid, key in product(TURNS if thorough else TURNS[:1], pattern.GRIDS, keys):
         yield from _read(gathered, views, Alignment(grid=grid, quarters=quarters, flip=flip), key, tries)
     if not thorough:

@@ -26,18 +26,22 @@ _CUT = 15.0
 _LEAP = 2.5
 """How many times as much as the change before it must be: a fast pan changes much in every frame."""
 _GRID = 8
-_REFRESH = 10.0
+_REFRESH = 7.0
 """Times a second at which the strength is measured anew, at most."""
 _STALE, _GONE = 4, 3.0
 """How many times as long it may stand, and the change in steps (of neighbouring frames, added up) after which not."""
-_ONSET = 0.1
+_ONSET = 0.07
 """Seconds at the start of a scene that are marked more loudly, one frame at least.
 
 After a cut the eye is blind for 30 to 100 ms (Tam et al. 1995, Pastrana-Vidal et al. 2004), and one frame that is stored
 whole is all that survives hard compression.
 """
+_BLIND = 0.09
+"""Seconds that these frames may last at full loudness: a single frame of a slow film lasts longer."""
 _UNKNOWN = 99.0
 """Motion that is assumed of a scene while these frames last."""
+_DEEP = 0.5
+"""How much louder long waves are in these frames (a power of the radius): hard compression rounds short ones away."""
 _LEAN = 0.6
 _LEAST, _MOST = 0.3, 2.0
 _PIXELS = 5.5
@@ -68,11 +72,13 @@ class _Marker:
         self._span = pattern.span(width, height, min(pattern.ANALYSIS, max(2, min(width, height) // 2 * 2)))
         self._every = max(1, round(fps / _REFRESH))
         self._after = max(1, round(fps * _ONSET))
+        self._louder = min(1.0, _BLIND * fps / self._after)
         self._second = max(1, round(fps))
         self._symbols = pattern.symbols(payload)
         self._age, self._moved = 0, 0.0
         self._since, self._gone = 0, 0.0
         self._last: Picture | None = None
+        self._amplitude: Floats | None = None
         self._drawn: Plane | None = None
         self._small: Plane | None = None
         self._bearable, self._judged = 1.0, 0
@@ -114,11 +120,13 @@ class _Marker:
         first = self._age < self._after
         strength = sight.strength(luma, _UNKNOWN if first else self._moved)
         if first:
-            strength = sight.louder(luma, strength)
+            strength += np.float32(self._louder) * (sight.louder(luma, strength) - strength)
         self._bear(luma, strength, None if first else self._moved)
         strength *= self._bearable
-        if self._age == 0 or self._drawn is None:
-            self._drawn = self._weighed(luma, strength)
+        if self._age == 0 or self._amplitude is None:
+            self._amplitude = self._weighed(luma, strength)
+        if self._age <= self._after or self._drawn is None:
+            self._drawn = self._pattern(self._amplitude, deep=_DEEP if first else 0.0)
         full = cv2.resize(strength, self._size, interpolation=cv2.INTER_LINEAR)
         up, down = (
             cv2.cvtColor(
@@ -146,8 +154,14 @@ class _Marker:
             self._small = pattern.draw(self._key, self._payload, wide, high, pixels=min(self._size))
         return self._small
 
-    def _weighed(self, luma: Plane, strength: Plane) -> Plane:
-        """Draw the pattern for a scene that starts with this frame, cut off at 2.5 standard deviations."""
+    def _pattern(self, amplitude: Floats, deep: float) -> Plane:
+        """Draw the pattern, long waves louder by a power `deep`, cut off at 2.5 standard deviations."""
+        deeper = amplitude * (self._layout().radius / _LONG) ** -deep
+        drawn = pattern.draw(self._key, self._payload, *self._size, np.asarray(deeper, np.float64))
+        return np.asarray(np.clip(drawn, -2.5, 2.5, out=drawn), np.float32)
+
+    def _weighed(self, luma: Plane, strength: Plane) -> Floats:
+        """Choose the amplitudes for a scene that starts with this frame."""
         width, height = self._size
         high, wide = luma.shape
         opposed = self._towards(luma)
@@ -157,9 +171,7 @@ class _Marker:
             )
             - opposed
         )
-        amplitude = _amplitudes(opposed, response, self._layout()) * _coarse(self._layout(), width, height)
-        drawn = pattern.draw(self._key, self._payload, width, height, amplitude)
-        return np.asarray(np.clip(drawn, -2.5, 2.5), np.float32)
+        return _amplitudes(opposed, response, self._layout()) * _coarse(self._layout(), width, height)
 
     def _layout(self) -> pattern.Layout:
         return pattern.layout(self._key, pattern.grid_for(*self._size))

@@ -15,21 +15,23 @@ _EDGE = 0.5
 """Detail, in cubic means over the frame, at which half of the strength is left."""
 _NOISE = 2.0
 """VIF's variance of the eye's own noise, in squared luma steps."""
-_STILL, _MOVING = 0.0105, 0.1
+_STILL, _MOVING = 0.0105, 0.15
 """The share of a frame's visual information that the mark may take, where nothing moves and where much does."""
-_MUCH = 3.0
+_MUCH = 4.0
 """Mean change from frame to frame, in steps, that counts as much."""
-_POWER = 1.1
-"""Root mean square of the mark over a whole frame at most, in luma steps: 47.3 dB."""
+_POWER = 1.4
+"""Root mean square of the mark over a whole frame at most, in luma steps: 45.2 dB."""
 _SOFT, _HARD = 0.2, 0.4
 """How much of it a picture bears for each step of its details (cubic mean), and beside that."""
-_BOOST, _LOUDEST = 3.65, 3.0
-"""How much stronger a scene's first frames are marked at most, and the root mean square of it: 38.6 dB."""
-_BARE, _HIDES = 1.2, 0.35
+_BOOST, _LOUDEST = 6.0, 3.6
+"""How much stronger a scene's first frames are marked at most, and the root mean square of it: 37 dB."""
+_BARE, _HIDES = 1.12, 0.4
 """What of it stays unseen, in steps, where the picture is empty, and more for each step of detail."""
+_FEW = 200
+"""Lines below which less is unseen over the whole frame: there are few places to hide."""
 _START = 1.3
 """How much louder than others the first frames of a picture are that gets the least there is."""
-_EMPTY, _LEAST, _SOME = 0.7, 0.33, 1.0
+_EMPTY, _LEAST, _SOME = 0.66, 0.33, 1.0
 """The power that every picture gets: an empty one, which has no information to lose, and one with some (nats)."""
 _LINES, _SMALL = 355, 1.4
 """Lines below which a picture needs more, because its waves are a few pixels long, and how much more at most."""
@@ -45,7 +47,7 @@ _BASIS = (
 _VISUAL = 56.55
 """Pixels a degree at three heights of a 1080-line picture."""
 _LEVELS = 4
-_SPARE = 0.0042
+_SPARE = 0.0036
 """Detail that may be lost in a picture that stands still: about 0.6 of VMAF."""
 _SPARE_FIRST = 0.03
 """The same in the first frames of a scene: by the same scale some 4 of VMAF."""
@@ -79,7 +81,8 @@ def louder(luma: Plane, strength: Plane) -> Plane:
     detail = cv2.resize(_detail(luma), strength.shape[::-1], interpolation=cv2.INTER_AREA)
     most = np.maximum(_BARE * _small(min(luma.shape)) + _HIDES * cv2.blur(detail, (5, 5)), strength)
     raised = np.minimum(_BOOST * strength, most)
-    return np.asarray(raised * min(1.0, _LOUDEST / float(np.sqrt(np.mean(raised**2)) + 1e-9)), np.float32)
+    loudest = _LOUDEST * min(1.0, min(luma.shape) / _FEW) ** 0.5
+    return np.asarray(raised * min(1.0, loudest / float(np.sqrt(np.mean(raised**2)) + 1e-9)), np.float32)
 
 
 def bearable(luma: Plane, strength: Plane, mark: Plane, finest: float, motion: float | None) -> float:

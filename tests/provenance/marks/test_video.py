@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from core.media import read
 from core.media.clip import Frame, Picture
 from core.media.write import Delivery
 from provenance.marks import MarkKey, MarkReading
-from provenance.marks.video import detect, embedder, falsely_read
+from provenance.marks.video import detect, embedder, falsely_read, pattern
+from provenance.marks.video.gather import Gathered, Slot
 
 KEY = MarkKey("k1", bytes(range(32)))
 OTHER = MarkKey("k2", bytes(range(32, 64)))
@@ -146,12 +148,53 @@ def test_a_still_scene_gets_a_still_mark_and_a_cut_a_new_one() -> None:
     assert luma_psnr([other], fresh[12:13]) < luma_psnr([other], fresh[15:16])
 
 
+def test_the_first_frame_of_a_slow_film_which_lasts_longer_is_fainter() -> None:
+    noise = np.random.default_rng(5).standard_normal((240, 320, 1))
+    picture = np.clip(
+        cartoon(320, 240, 1)[0] + 20 * cv2.GaussianBlur(noise, (0, 0), 1)[..., None] * 2, 0, 255
+    )
+    picture = picture.astype(np.uint8)
+    slow, fast = (
+        embedder(KEY, PAYLOAD, width=320, height=240, fps=fps)(picture).astype(int) for fps in (8.0, 24.0)
+    )
+    assert 0.6 < np.std(slow - picture) / np.std(fast - picture) < 0.9
+
+
 def test_marking_is_the_same_every_time_and_spares_its_input() -> None:
     scene = cartoon(frames=1)
     before = scene[0].copy()
     assert np.array_equal(marked(scene)[0], marked(scene)[0])
     assert np.array_equal(scene[0], before)
     assert not np.array_equal(marked(scene, payload=PAYLOAD ^ 1)[0], marked(scene)[0])
+
+
+def test_marks_of_earlier_versions_stay_readable() -> None:
+    # What reading rests on: where a key's waves are and what they say.
+    seen = hashlib.sha256()
+    for grid in pattern.GRIDS:
+        held = pattern.layout(KEY, grid)
+        seen.update(
+            held.bins.astype("<i8").tobytes() + np.rint(np.angle(held.wave) * 1e6).astype("<i8").tobytes()
+        )
+    seen.update(pattern.symbols(PAYLOAD).astype("i1").tobytes())
+    assert seen.hexdigest() == "e90d843b75f8cda6d176a1953fe59f7682a26ca325c2eed24e1a9c9ca76d8105"
+    # A mark that no embedder weighed, as the first ones were.
+    picture = cartoon(frames=1)[0]
+    drawn = 1.5 * pattern.draw(KEY, PAYLOAD, picture.shape[1], picture.shape[0])
+    fresh = np.clip(picture + drawn[..., None] + 0.5, 0, 255).astype(np.uint8)
+    assert detect(timed([fresh]), [KEY], thorough=False).payload == PAYLOAD
+
+
+def test_what_compression_left_of_a_smooth_picture_still_counts() -> None:
+    plane = np.zeros((360, 480), np.float32)
+    plane[:100] = np.random.default_rng(4).standard_normal((100, 480))
+    plane[0, 0] = 50.0
+    (view,) = Gathered((Slot(0.0, 0.0, plane, None),), 480.0, 360.0, 360).views()
+    assert np.std(view[:100]) > 0.5
+    assert view.max() < 2.0
+    # The control: a picture with nothing left says nothing.
+    (empty,) = Gathered((Slot(0.0, 0.0, 0 * plane, None),), 480.0, 360.0, 360).views()
+    assert not empty.any()
 
 
 def test_another_key_reads_nothing_and_so_does_an_unmarked_clip(tmp_path: Path) -> None:

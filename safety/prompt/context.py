@@ -1,10 +1,13 @@
-"""Whether a word that is a name and something else too is meant as the name: *Paris smiles*, *Paris in spring*."""
+"""Whether a word that is a name and something else too is meant as the name: *Paris smiles*, *Paris in spring*.
+
+A work is meant where words speak of one: *Olaf from Frozen*, *the film Up*, but not *frozen lake*, *Anna from Berlin*.
+"""
 
 from __future__ import annotations
 
 import re
 
-from safety.prompt.packs import NOTHING, PERSON
+from safety.prompt.packs import NOTHING, POLITICS, TITLE, WORK
 
 _REACH = 48
 _VERBS = (
@@ -35,6 +38,59 @@ _AS_A_WORD = re.compile(
 _OF_WORK = re.compile(
     r"\s+(?:movie|film|character|costume|cosplay|franchise|cartoon|comic|theme|poster|logo|from\s+(?:the\s+)?[A-Z])",
 )
+_KINDS = (
+    r"(?:movies?|films?|series|tv shows?|shows?|animes?|mangas?|(?:video ?)?games?|cartoons?|musicals?|comics?|sitcoms?|novels?|"
+    r"franchise|universe|trilogy|saga|sequel|episodes?|trailers?|posters?|soundtrack|fan ?art|cosplay(?:ers?)?|characters?)"
+)
+_MAKERS = (
+    r"(?:disney|pixar|dreamworks|illumination|netflix|marvel|dc|nintendo|hbo|nickelodeon|cartoon network|(?:studio )?ghibli)"
+    r"(?:['’]s)?"
+)
+_TITLE_BEFORE = re.compile(
+    rf"\b(?:{_MAKERS}|{_KINDS}(?:\s+(?:called|titled|named|of|from|in))?|scenes?\s+(?:from|out of)|"
+    rf"(?-i:[A-Z])[\w'’-]+(?:\s+the\s+[\w-]+)?,?\s+from)\s+(?:the\s+(?:{_KINDS}\s+)?)?[\"“'‘]?$",
+    re.IGNORECASE,
+)
+"""What stands before a title: a maker, a kind of work, or a name with *from*."""
+_TITLE_AFTER = re.compile(rf"[\"”'’]?\s+(?:\((?:19|20)\d\d\)|\(?(?:the\s+)?{_KINDS}\b)", re.IGNORECASE)
+_GOES_ON = re.compile(r"\s+[A-Z]")
+_DETERMINED = re.compile(
+    r"\b(?:an?|this|that|some|my|his|her|their|our|your|every|each|no)\s+$", re.IGNORECASE
+)
+_PLAYED = re.compile(
+    r"\b(?:dressed(?: up)? as|costume of|cosplay(?:ing)?(?: of| as)?|character|superhero|villain|cartoon|movie)\s+(?:the\s+|an?\s+)?$",
+    re.IGNORECASE,
+)
+_SMALL = frozenset(
+    [
+        "a",
+        "an",
+        "and",
+        "at",
+        "by",
+        "for",
+        "from",
+        "in",
+        "into",
+        "of",
+        "on",
+        "or",
+        "out",
+        "over",
+        "the",
+        "to",
+        "vs",
+        "with",
+        "de",
+        "la",
+        "le",
+        "les",
+        "el",
+        "los",
+        "und",
+    ]
+)
+"""Words that titles do not begin with a capital."""
 _POLITICS = (
     "assembly",
     "ballot",
@@ -250,9 +306,33 @@ def meant(needs: int, text: str, start: int, end: int) -> bool:
     """Tell if the words from `start` to `end` are used as a name, as far as their spelling asks for a sign of it."""
     if needs == NOTHING:
         return True
-    if needs == PERSON:
+    if needs == POLITICS:
+        return _political(text)
+    if needs == TITLE:
+        return _titled(text, start, end)
+    if needs == WORK:
+        return _titled(text, start, end) or _work(text, start, end)
+    return _person(text, start, end)
+
+
+def _titled(text: str, start: int, end: int) -> bool:
+    """Tell if these words, begun with a capital, stand where the title of a work stands."""
+    before, after = text[max(0, start - _REACH) : start], text[end : end + _REACH]
+    if not text[start].isupper() or _GOES_ON.match(after):
+        return False
+    return bool(_TITLE_BEFORE.search(before) or _TITLE_AFTER.match(after))
+
+
+def _work(text: str, start: int, end: int) -> bool:
+    """Tell if these words are written as a title of several words, or else as a name."""
+    words = text[start:end].split()
+    if len(words) < 2:
         return _person(text, start, end)
-    return _political(text)
+    before = text[max(0, start - _REACH) : start]
+    if _DETERMINED.search(before) and not _PLAYED.search(before):
+        return False
+    capital = words[0][:1].isupper() and all(word[:1].isupper() or word in _SMALL for word in words)
+    return (capital and not text.isupper()) or bool(_PLAYED.search(before))
 
 
 def _political(text: str) -> bool:

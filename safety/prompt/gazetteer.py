@@ -15,7 +15,12 @@ from safety.prompt.views import Reading, View, folded, transliterated
 
 Tokens = tuple[str, ...]
 
-TOKEN = re.compile(r"[^\W_]+")
+_MARKS = (
+    r"\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    r"\u0900-\u0963\u0970-\u0a65\u0a70-\u0d65\u0d70-\u0dff\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u3099\u309a"
+)
+"""Vowel signs and other marks that stand in words: Arabic, the scripts of India, Thai, kana."""
+TOKEN = re.compile(rf"[^\W_](?:[^\W_]|[{_MARKS}])*")
 _LONGEST = 6
 _REACH = 64
 _SHORTEST_JOINED = 9
@@ -192,9 +197,14 @@ def _corrected(names: Names, words: _Words, index: int, near: str) -> Iterator[_
             count = spelling.count(" ") + 1
             whole = len(spelling) == len(spaced) or spaced[len(spelling)] == " "
             reaches = first + count > index
-            if whole and reaches and (count > 1 or len(spelling) >= _SHORTEST_NEAR_ALONE):
+            if whole and reaches and (count > 1 or _alone(names, spelling)):
                 end = words.ends[first + count - 1]
                 yield from _meant(names, spelling, words.view, words.starts[first], end, "fuzzy")
+
+
+def _alone(names: Names, spelling: str) -> bool:
+    """Tell if one word is long enough to be found with an error, and no word that means something else too."""
+    return len(spelling) >= _SHORTEST_NEAR_ALONE and names.known(spelling).needs == NOTHING
 
 
 def _meant(names: Names, spelling: str, view: View, start: int, end: int, match: str) -> Iterator[_Found]:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """One spelling of a name as it is written; `ordinary` if the words mean something else too."""
+    """One spelling of a name as it is written; `ordinary` if the words mean something else too.
+
+    `title` if they are a work's title and so ordinary that only words about a work tell (*Frozen*, *Up*).
+    """
 
     text: str
     kind: str
@@ -18,6 +21,7 @@ class Spelling:
     office: str = ""
     jurisdiction: str = ""
     ordinary: bool = False
+    title: bool = False
 
 
 @cache
@@ -48,6 +52,5 @@ def _read(path: Path) -> Iterator[Spelling]:
             spellings = line.split(" = ")
             identity = spellings[0].rstrip("?").lower().replace(" ", "-")
             for text in spellings:
-                yield Spelling(
-                    text.rstrip("?"), kind, identity, office, jurisdiction, ordinary=text.endswith("?")
-                )
+                signs = {"ordinary": text.endswith("?"), "title": text.endswith("??")}
+                yield Spelling(text.rstrip("?"), kind, identity, office, jurisdiction, **signs)

@@ -23,7 +23,7 @@ import yaml
 from safety.prompt import namelists
 from safety.prompt.gazetteer import tokens
 from safety.prompt.namelists import Spelling
-from safety.prompt.packs import FILES, FORMAT, NEAR, NOTHING, PERSON, POLITICS, RECORD, cuts
+from safety.prompt.packs import FILES, FORMAT, NEAR, NOTHING, PERSON, POLITICS, RECORD, TITLE, WORK, cuts
 
 SHORTEST_NEAR = 5
 _SQUASHED = 9
@@ -110,19 +110,21 @@ def _rows(spellings: Iterable[Spelling]) -> dict[str, tuple[Spelling, str]]:
 
 
 def _variants(words: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    """Give other ways to write a name: without initials, and in one word."""
+    """Give other ways to write a name: without initials, and in one word (but *S. Anderson* is not *Sanderson*)."""
     bare = [word for word in words if len(word) > 1]
     if len(words) > 2 and len(bare) > 1 and words[-1] not in {"jr", "sr"}:
         yield " ".join(bare), False
     if len(words) > 2 and words[-1] in {"jr", "sr"}:
         yield " ".join(words[:-1]), False
-    if len(words) > 1 and len("".join(words)) >= _SQUASHED:
+    if len(words) > 1 and len(words[0]) > 1 and len("".join(words)) >= _SQUASHED:
         yield "".join(words), False
 
 
 def _needs(one: Spelling) -> int:
     if one.office in {"state_legislator", "local"}:
         return POLITICS
+    if one.kind == "franchise" and one.ordinary:
+        return TITLE if one.title else WORK
     return PERSON if one.ordinary else NOTHING
 
 
@@ -179,7 +181,13 @@ def listed(path: Path) -> Iterator[Spelling]:
             for text in [name, *others.split(" = ")]:
                 if text.strip():
                     yield Spelling(
-                        text.strip().rstrip("?"), kind, name, office, place, ordinary=text.endswith("?")
+                        text.strip().rstrip("?"),
+                        kind,
+                        name,
+                        office,
+                        place,
+                        text.endswith("?"),
+                        text.endswith("??"),
                     )
 
 

@@ -28,8 +28,8 @@ NEAR = np.dtype("<u4")
 """All hashes in order, each the CRC-32 of a word or of what is left of it without one letter (Garbe, SymSpell), and
 then, in the same order, the trie ids of the words."""
 FILES = ("names.marisa", "names.bin", "words.marisa", "near.bin")
-NOTHING, PERSON, POLITICS = 0, 1, 2
-"""What a spelling needs around it: nothing, a sign of a person (or a work), a sign of politics."""
+NOTHING, PERSON, POLITICS, WORK, TITLE = 0, 1, 2, 3, 4
+"""What a spelling needs around it: nothing, a sign of a person, of politics, of a work or its spelling as a title, of a work."""
 
 
 @dataclass(frozen=True, slots=True)

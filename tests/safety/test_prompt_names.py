@@ -45,6 +45,10 @@ SPELLINGS = [
     Spelling("Drake", "public_figure", "drake", "performer", "us", ordinary=True),
     Spelling("Zorblax", "franchise", "zorblax"),
     Spelling("James Miller", "public_figure", "miller", "state_legislator", "us"),
+    Spelling("S Anderholm", "public_figure", "anderholm", "performer", "us", ordinary=True),
+    Spelling("Marble", "franchise", "marble-film", ordinary=True, title=True),
+    Spelling("Alone at Dawn", "franchise", "alone-film", ordinary=True),
+    Spelling("Purplex", "franchise", "purplex", ordinary=True),
 ]
 PROTECTED = (ProtectedName("p1", ("Paris",)), ProtectedName("m1", ("Maren Holt", "Holtie")))
 
@@ -93,6 +97,13 @@ def found(built: tuple[Path, str]) -> Callable[[str], list[tuple[str, str, str]]
         ("Drake says goodnight", [("Drake", "drake", "exact")]),
         ("DRAKE SAYS GOODNIGHT", [("DRAKE", "drake", "exact")]),
         ("a senator, James Miller, says goodnight", [("James Miller", "james-miller", "exact")]),
+        ("Tork from Marble walks", [("Marble", "marble", "exact")]),
+        ("Tork the otter from Marble walks", [("Marble", "marble", "exact")]),
+        ("a scene from Marble", [("Marble", "marble", "exact")]),
+        ("Marble (2013) in the lake", [("Marble", "marble", "exact")]),
+        ('the film called "Marble"', [("Marble", "marble", "exact")]),
+        ("a marble soup by Tork from Alone at Dawn", [("Alone at Dawn", "alone-at-dawn", "exact")]),
+        ("dressed as alone at dawn", [("alone at dawn", "alone-at-dawn", "exact")]),
     ],
 )
 def test_a_name_is_found_however_it_is_written(
@@ -115,6 +126,16 @@ def test_a_name_is_found_however_it_is_written(
         "Marena Holtz walks",
         "Ilmari Santelan",
         "Kantelan",
+        "Tork from Berlin walks",
+        "Tork from Marble Hill walks",
+        "a marble lake",
+        "Marble soup in the lake",
+        "The soup of Marble",
+        "Tork walks alone at dawn",
+        "an Alone at Dawn soup",
+        "ALONE AT DAWN IN THE LAKE",
+        "Tork smiles, with purplez",
+        "Tork Sanderholm walks",
     ],
 )
 def test_what_is_no_name_is_not_found(found: Callable[[str], list[tuple[str, str, str]]], text: str) -> None:
@@ -185,8 +206,10 @@ def test_the_same_names_make_the_same_pack(built: tuple[Path, str], tmp_path: Pa
 
 def test_an_operators_list_is_read(tmp_path: Path) -> None:
     path = tmp_path / "list.tsv"
-    path.write_text("# ours\npublic_figure\tAda Berg\tA. Berg = Berg?\tmayor\tno\n", encoding="utf-8")
-    first, second, third = listed(path)
+    rows = ["# ours", "public_figure\tAda Berg\tA. Berg = Berg?\tmayor\tno", "franchise\tMarble??", ""]
+    path.write_text("\n".join(rows), encoding="utf-8")
+    first, second, third, work = listed(path)
+    assert (work.text, work.ordinary, work.title) == ("Marble", True, True)
     assert (first.text, first.office, first.jurisdiction) == ("Ada Berg", "mayor", "no")
     assert second.id == first.id == third.id
     assert third.ordinary
@@ -199,4 +222,66 @@ def test_the_pack_that_ships_knows_our_lists() -> None:
         one.text for one in namelists.written() if " ".join(gazetteer.tokens(one.text)) not in pack.names
     ]
     assert unknown == []
+    assert {one.kind for one in namelists.written()} == {
+        "public_figure",
+        "living_artist",
+        "franchise",
+        "brand",
+    }
     assert sum(path.stat().st_size for path in packs.shipped().iterdir()) < 4_000_000
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Callable[[str], list[str]]:
+    packs_in_use = Shelf().packs()
+
+    def search(text: str) -> list[str]:
+        met = gazetteer.entities(views.read(text), text, packs_in_use, lambda word: word not in {"pikachoo"})
+        return [f"{one['kind']} {one['text']}" for one in met]
+
+    return search
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Olaf from Frozen dances", "franchise Frozen"),
+        ("the Pixar film Up, with puppets", "franchise Up"),
+        ("kids dressed as the cast of Home Alone", "franchise Home Alone"),
+        ("Flynn Lorry from Outer Wilds waves", "franchise Outer Wilds"),
+        ("a Pokémon like Bulbasaur in the grass", "franchise Bulbasaur"),
+        ("皮卡丘在街上跑", "franchise 皮卡丘"),
+        ("Человек-паук на крыше", "franchise Человек-паук"),
+        ("هاري بوتر يطير", "franchise هاري بوتر"),
+        ("ドラえもんが空を飛ぶ", "franchise ドラえもん"),
+        ("Дональд Трамп поёт", "public_figure Дональд Трамп"),
+        ("नरेंद्र मोदी भाषण देते हैं", "public_figure नरेंद्र मोदी"),
+        ("梅西踢球", "public_figure 梅西"),
+        ("Ronald McDonald juggles", "franchise Ronald McDonald"),
+        ("Nicola Coughlan laughs", "public_figure Nicola Coughlan"),
+    ],
+)
+def test_the_pack_that_ships_finds(shipped: Callable[[str], list[str]], text: str, expected: str) -> None:
+    assert expected in shipped(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a frozen lake, cars and a brave dog up on the hill",
+        "Anna from Berlin waves, Maria from accounting laughs",
+        "a boy from Paris eats soup",
+        "kids left home alone at dawn",
+        "two cups of black coffee in heavy rain",
+        "a couple sharing an umbrella",
+        "a hot air balloon over the Kremlin",
+        "purples and panoramic hills, with poppies and a flamingo",
+        "a mother reads the little prince a story, with great expectations",
+        "Cars race through the desert. Wish them luck.",
+        "A soul singer on a cold mountain at sunset",
+    ],
+)
+def test_the_pack_that_ships_leaves_ordinary_words_alone(
+    shipped: Callable[[str], list[str]], text: str
+) -> None:
+    assert shipped(text) == []

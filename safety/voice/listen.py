@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +23,8 @@ WINDOW = 160
 STEP = 40
 FINE = 10
 GAP_S = 0.5
+EDGE = 4
+"""Frames of sound on either side that a part is heard with, so that its windows are those of the whole."""
 CLEAR_DB = 25.0
 """Speech further above its background than this is not enhanced."""
 EMBEDDED = "embedded"
@@ -107,19 +108,17 @@ class Listener:
         spans = np.array([(frames[0], frames[-1] + 1) for frames in windows]).reshape(-1, 2) * FRAME_S
         return Heard(self._encoder.embed(wave, power, windows), spans, power, speech)
 
-    def near(self, wave: Floats, heard: Heard, windows: Iterable[int]) -> Heard:
-        """Embed again, every 0.1 s, within 0.3 s of some of the windows of what was heard."""
+    def near(self, wave: Floats, heard: Heard, window: int) -> Heard:
+        """Embed again, every 0.1 s, within 0.3 s of one of the windows of what was heard."""
         frames = np.flatnonzero(heard.speech)
         last = max(len(frames) - WINDOW, 0)
-        starts = {
-            min(max(number * STEP + shift, 0), last)
-            for number in windows
-            for shift in range(-STEP + FINE, STEP, FINE)
-        }
-        cut = [frames[start : start + WINDOW] for start in sorted(starts)] if len(frames) else []
-        spans = np.array([(part[0], part[-1] + 1) for part in cut]).reshape(-1, 2) * FRAME_S
-        wave = _finite(wave)
-        return replace(heard, vectors=self._encoder.embed(wave, heard.power, cut), spans=spans)
+        starts = {min(max(window * STEP + shift, 0), last) for shift in range(-STEP + FINE, STEP, FINE)}
+        cut = [frames[start : start + WINDOW] for start in sorted(starts)]
+        first, end = max(cut[0][0] - EDGE, 0), cut[-1][-1] + EDGE
+        part, power = _finite(wave[first * HOP : end * HOP]), heard.power[first:]
+        vectors = self._encoder.embed(part, power, [numbers - first for numbers in cut])
+        spans = np.array([(numbers[0], numbers[-1] + 1) for numbers in cut]) * FRAME_S
+        return replace(heard, vectors=vectors, spans=spans)
 
 
 def fitted(speech: Flags, count: int) -> Flags:

@@ -213,7 +213,7 @@ class Voice:
         if not len(inside):
             return -np.inf
         best = inside[self._calibration.best(reading.vectors[inside], submodels).argmax()]
-        near = self._listener.near(reading.wave, reading.heard, [int(best)])
+        near = self._listener.near(reading.wave, reading.heard, int(best))
         scores = self._calibration.best(self._calibration.project(near.vectors), submodels)
         return float(self._calibration.height(scores, 0).max())
 

@@ -14,6 +14,7 @@ from core.media.read import whole_sound
 from generation.engines.persona import Persona, speak
 from safety.voice import Enrolment, Template, Voice, build
 from safety.voice.degrade import CONDITIONS, resampled
+from safety.voice.listen import FINE
 
 RATE = 16000
 # A high and a low voice, and strangers to both. Invented voices are less varied than people's: any two of
@@ -361,6 +362,26 @@ def test_enrolment_of_nothing_good_fails(voice: Voice, tmp_path: Path):
         voice.enrol([_wav(tmp_path / "silence.wav", np.zeros(5 * RATE))])
     with pytest.raises(BadEnrolment):
         voice.enrol([])
+
+
+def test_a_closer_look_hears_what_the_whole_clip_would_tell(voice: Voice):
+    """Windows that are embedded again out of a part of the sound are those of the whole."""
+    listener = voice._listener
+    said = speak(Persona(HIGH), 1, 6)[:, 0]
+    heard = listener.hear(said, step=FINE)
+    near = listener.near(said, listener.hear(said), 5)
+    assert len(near.vectors) == 7
+    for vector, span in zip(near.vectors, near.spans, strict=True):
+        (same,) = np.flatnonzero((np.abs(heard.spans - span) < 1e-6).all(axis=1))
+        assert vector == pytest.approx(heard.vectors[same], abs=1e-4)
+
+
+@pytest.mark.parametrize("file", ["deepfilternet3.onnx", "resemblyzer.onnx"])
+def test_without_one_of_its_networks_there_is_no_detector(tmp_path: Path, file: str):
+    build(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(ModelMissing, match=file):
+        Voice.load(tmp_path)
 
 
 def test_a_missing_speech_detector_is_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -22,7 +22,7 @@ from safety.prompt.classifier import Classifier, Evidence, Register, calibrated,
 from safety.prompt.reader import PromptReader
 from safety.prompt.windows import windows
 
-_MOST = 1200
+_MOST = 2000
 _OF_OWN = 0.1
 _NONE = {kind: dict.fromkeys(CATEGORIES, (0.0, 1.0, 2.0)) for kind in ("video", "audio", "edit")}
 """Where nothing has been calibrated yet."""
@@ -36,7 +36,11 @@ def ordinary(shared_data: Path) -> dict[Register, list[str]]:
     untrained = [
         one for one in corpus.examples(shared_data) if one.part == "calibrate" and not one.categories
     ]
-    captions = {one.text for one in (*held, *untrained) if one.register == "video" and one.source != "own"}
+    captions = {
+        one.text
+        for one in (*held, *untrained)
+        if one.register == "video" and one.source not in {"own", "coco"}
+    }
     texts: dict[Register, set[str]] = {"video": captions, "audio": set(), "edit": set()}
     for line in templates.calibration():
         texts[line.register].add(line.text)  # type: ignore[index]
@@ -44,7 +48,7 @@ def ordinary(shared_data: Path) -> dict[Register, list[str]]:
     kinds: dict[Register, list[str]] = {}
     for register, some in texts.items():
         own = {one.text for one in untrained if one.source == "own" and one.register == register}
-        most = _MOST if register == "video" else min(_MOST // 3, len(some))
+        most = min(_MOST if register == "video" else _MOST // 5, len(some))
         kinds[register] = rng.sample(sorted(some), round(most * (1 - _OF_OWN)))
         kinds[register] += rng.sample(sorted(own), min(round(most * _OF_OWN), len(own)))
     return kinds

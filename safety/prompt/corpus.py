@@ -90,8 +90,6 @@ def own(seed: int = 0) -> Iterator[Example]:
 def held_captions(shared_data: Path) -> Iterator[Example]:
     """Read ordinary captions that `examples` leaves out, for calibration."""
     folder = shared_data / "prompts"
-    for row in _coco(folder, 1500, 2300):
-        yield Example(row["prompt"], "coco")
     for row in _rows(folder / "chronomagic/Captions_ChronoMagic-Bench.csv"):
         if not drawn(row["name"], 0.3) and drawn(row["name"], 0.6):
             yield Example(row["name"], "chronomagic")

@@ -1,9 +1,11 @@
-"""Fine-tune the classifier: `python -m safety.prompt.finetune SHARED_DATA [EPOCHS [OUT [FROM [RATE [SHARE]]]]]`.
+"""Fine-tune the classifier: `python -m safety.prompt.finetune SHARED_DATA [EPOCHS [OUT [FROM [RATE [SHARE [SEED]]]]]]`.
 
 Low-rank adapters in every dense layer of MiniLM, its biases and norms and a head, trained together on the training part
 of the corpus. The head has the 18 categories and, last, whether there is any harm at all but a name. FROM is the
 adapter of an earlier round to go on from, RATE the highest learning rate, SHARE how much is taken of the texts that
-are not of the last round. The seed is fixed; on one thread the same data give the same file.
+are not of the last round. Besides the labels, every harm is to have more evidence than every ordinary prompt, as a
+threshold asks of it. Products are taken in bfloat16; on one thread of one machine the same data and seed give the same
+file.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from __future__ import annotations
 import random
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,15 +30,27 @@ from safety.prompt.classifier import HARMS, OUTPUTS
 from safety.prompt.corpus import Example
 from safety.prompt.network import Network
 from safety.prompt.templates import newest, wrappers
+from safety.prompt.windows import windows
 
 SEED = 20261124
-MAX_TOKENS = 64
+MAX_TOKENS = 128
 _BATCH = 32
 _RATE = 1.2e-3
 _TYPO_SHARE = 0.15
+_SENTENCE_SHARE = 0.3
+"""How many of the ordinary texts of several sentences are shown as one of these, as they are scored too."""
+_REMEMBERED = 24
+"""Batches whose evidence is compared with the next one's: texts of a batch are alike in length, prompts are not."""
+_HARDEST = 0.05
+_SOFTNESS = 4.0
 _KEEP_EVERY = 150
 _UNSURE = 0.3
 """The weight of "is not about" for other categories in a harmful prompt: its sources name one category each."""
+
+
+_Sides = tuple[torch.Tensor, torch.Tensor]
+"""The evidence of harms and of ordinary prompts, one number each."""
+_OF_HARMS = [at for at, name in enumerate(CATEGORIES) if name in HARMS]
 
 
 def train(
@@ -44,14 +59,15 @@ def train(
     *,
     earlier: adapter.Weights | None = None,
     rate: float = _RATE,
+    seed: int = SEED,
     tell: Any = sys.stderr,
     keep: Callable[[Network], None] | None = None,
 ) -> Network:
     """Train on the examples given, all of them; `keep` is called every 150 steps and at the end."""
     from safetensors.numpy import load_file
 
-    torch.manual_seed(SEED)
-    rng = random.Random(SEED)
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
     tokenizer = _tokenizer()
     network = Network(load_file(models.wheel_file("minilm")), OUTPUTS)
     if earlier:
@@ -62,9 +78,10 @@ def train(
     steps = epochs * (len(mixed) // _BATCH + 1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, rate, total_steps=steps + 1, pct_start=0.08)
     step, began, running = 0, time.process_time(), 0.0
+    before: deque[_Sides] = deque(maxlen=_REMEMBERED)
     for epoch in range(epochs):
         for batch in _batches(mixed, tokenizer, rng):
-            loss = _loss(network, batch, tokenizer, rng)
+            loss = _loss(network, batch, tokenizer, rng, before)
             optimiser.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(tuned, 1.0)
@@ -107,18 +124,54 @@ def _batches(examples: Sequence[Example], tokenizer: Any, rng: random.Random) ->
         yield [examples[index] for index in group]
 
 
-def _loss(network: Network, batch: Sequence[Example], tokenizer: Any, rng: random.Random) -> torch.Tensor:
-    coded = tokenizer.encode_batch([_typed(one.text, rng) for one in batch])
+def _loss(
+    network: Network, batch: Sequence[Example], tokenizer: Any, rng: random.Random, before: deque[_Sides]
+) -> torch.Tensor:
+    coded = tokenizer.encode_batch([_typed(_shown(one, rng), rng) for one in batch])
     width = max(len(one.ids) for one in coded)
     ids, mask = np.zeros((len(batch), width), np.int64), np.zeros((len(batch), width), bool)
     for row, one in enumerate(coded):
         ids[row, : len(one.ids)], mask[row, : len(one.ids)] = one.ids, True
     targets, weights = _targets(batch)
-    logits = network(torch.from_numpy(ids), torch.from_numpy(mask))
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = network(torch.from_numpy(ids), torch.from_numpy(mask)).float()
     each = functional.binary_cross_entropy_with_logits(
         logits, torch.from_numpy(targets) * 0.98 + 0.01, weight=torch.from_numpy(weights), reduction="sum"
     )
-    return each / len(batch)
+    sides = _sides(logits, batch)
+    apart = _apart(sides, before)
+    before.append((sides[0].detach(), sides[1].detach()))
+    return each / len(batch) + apart
+
+
+def _sides(logits: torch.Tensor, batch: Sequence[Example]) -> _Sides:
+    """Give the evidence of the harms and that of the ordinary prompts, as `classifier.evidence` takes it."""
+    evidence = logits[:, _OF_HARMS].amax(dim=1) + logits[:, -1]
+    harmful = torch.tensor([bool(HARMS & {*one.categories}) for one in batch])
+    ordinary = torch.tensor([not one.categories for one in batch])
+    return evidence[harmful], evidence[ordinary]
+
+
+def _apart(sides: _Sides, before: Sequence[_Sides]) -> torch.Tensor:
+    """Say which share of the harms has less evidence than the hardest twentieth of the ordinary prompts, softly.
+
+    That is one less the area under the curve of caught harms up to 5 % false alarms, steps being sigmoids; bounded, so
+    that a wrong label costs little. Those of the batches before count as they were.
+    """
+    harms = torch.cat([sides[0], *(one for one, _ in before)])
+    ordinary = torch.cat([sides[1], *(one for _, one in before)])
+    hardest = ordinary.topk(int(np.ceil(_HARDEST * len(ordinary)))).values
+    if not len(harms) or not len(hardest):
+        return ordinary.sum() * 0
+    share = torch.sigmoid((hardest[None] - harms[:, None]) / _SOFTNESS).mean()
+    return share * (len(before) + 1)
+
+
+def _shown(one: Example, rng: random.Random) -> str:
+    """Give the text, or one sentence of it where it is ordinary."""
+    if one.categories or rng.random() > _SENTENCE_SHARE:
+        return one.text
+    return rng.choice(windows(one.text))
 
 
 def _targets(batch: Sequence[Example]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -152,24 +205,34 @@ def chosen(examples: Sequence[Example], share: float) -> list[Example]:
     ]
 
 
-def main(shared_data: Path, epochs: int, out: Path, earlier: Path | None, rate: float, share: float) -> None:
+def main(
+    shared_data: Path,
+    epochs: int = 2,
+    out: Path | None = None,
+    earlier: Path | None = None,
+    *,
+    rate: float = _RATE,
+    share: float = 1.0,
+    seed: int = SEED,
+) -> None:
     """Train on the training part and write the adapter."""
     some = chosen(corpus.examples(shared_data), share)
     before = adapter.load(earlier.read_bytes()) if earlier else None
 
     def keep(network: Network) -> None:
-        out.write_bytes(adapter.to_bytes(network.tuned()))
+        (out or adapter.shipped()).write_bytes(adapter.to_bytes(network.tuned()))
 
-    train(some, epochs, earlier=before, rate=rate, keep=keep)
+    train(some, epochs, earlier=before, rate=rate, seed=seed, keep=keep)
 
 
 if __name__ == "__main__":
-    _, data, *rest = sys.argv
     main(
-        Path(data),
-        int(rest[0]) if rest else 2,
-        Path(rest[1]) if len(rest) > 1 else adapter.shipped(),
-        Path(rest[2]) if len(rest) > 2 else None,
-        float(rest[3]) if len(rest) > 3 else _RATE,
-        float(rest[4]) if len(rest) > 4 else 1.0,
+        Path(sys.argv[1]),
+        *(kind(value) for kind, value in zip((int, Path, Path), sys.argv[2:5], strict=False)),
+        **{
+            name: kind(value)
+            for (name, kind), value in zip(
+                {"rate": float, "share": float, "seed": int}.items(), sys.argv[5:], strict=False
+            )
+        },
     )

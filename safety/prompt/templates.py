@@ -19,7 +19,7 @@ Slots = Mapping[str, Sequence[str]]
 
 _FOLDER = Path(__file__).with_name("training")
 _SLOT = re.compile(r"\{(\w+)\}")
-_NEWEST = ("cues", "scares_harm", "scares_ordinary", "short")
+_NEWEST = ("deeds_harm", "deeds_ordinary", "films", "heard", "scripts_harm", "scripts_ordinary")
 """The files of the last round."""
 _NAMED = {"figure": "public_figure", "character": "franchise", "artist": "living_artist"}
 
@@ -54,9 +54,10 @@ def newest() -> frozenset[str]:
 
 
 def calibration(seed: int = 1) -> Iterator[Line]:
-    """Fill the ordinary prompts for sound and for edits that only calibrate."""
+    """Fill the ordinary prompts that only calibrate: for sound, for edits, and such as show what a video model can do."""
     rng = random.Random(seed)
-    yield from _file(Path(__file__).with_name("calibration") / "prompts.txt", rng)
+    for path in sorted(Path(__file__).with_name("calibration").glob("*.txt")):
+        yield from _file(path, rng)
 
 
 def _file(path: Path, rng: random.Random) -> Iterator[Line]:

@@ -1,17 +1,20 @@
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from core.decision import CATEGORIES
 from core.errors import ModelMissing
-from safety.prompt import adapter, blend, calibrate, classifier, corpus, namelists, templates
+from safety.prompt import adapter, blend, calibrate, classifier, corpus, finetune, namelists, templates
 from safety.prompt.classifier import REGISTERS, Scale
 from safety.prompt.corpus import Example
+from safety.prompt.windows import windows
 
 
 def test_scores_mean_what_they_say_on_ordinary_prompts() -> None:
@@ -65,6 +68,34 @@ def test_calibration_fits_every_category() -> None:
     told = calibrate.fitted(np.random.default_rng(5).normal(size=(400, 18)))
     assert {*CATEGORIES, "prompts"} == set(told)
     assert calibrate.highest([0.1] * 98 + [0.6, 0.9]) == {"one_in_100": 0.603, "one_in_20": 0.1}
+
+
+def test_harms_below_the_hardest_ordinary_prompts_cost_and_easy_ones_do_not() -> None:
+    ordinary = torch.cat([torch.full((95,), -30.0), torch.full((5,), 0.0)])
+    low, high = (finetune._apart((torch.full((10,), value), ordinary), ()).item() for value in (-30.0, 30.0))
+    assert low > 0.99
+    assert high < 0.01
+    earlier = (torch.full((10,), 30.0), ordinary)
+    assert finetune._apart((torch.full((10,), -30.0), ordinary), [earlier]).item() == pytest.approx(
+        1.0, abs=0.02
+    )
+    assert finetune._apart((torch.empty(0), ordinary), ()).item() == 0
+
+
+def test_only_ordinary_texts_are_shown_by_the_sentence() -> None:
+    text = "A man walks home in the rain. His dog waits at the door."
+    rng = random.Random(5)
+    shown = {finetune._shown(Example(text, "own"), rng) for _ in range(100)}
+    assert shown == set(windows(text))
+    assert {finetune._shown(Example(text, "own", ("hate",)), rng) for _ in range(100)} == {text}
+
+
+def test_prompts_that_calibrate_are_not_trained_on() -> None:
+    lines = list(templates.calibration())
+    assert {line.register for line in lines} == set(REGISTERS)
+    assert all(not line.about for line in lines)
+    trained = {line.template for line in templates.written(0)}
+    assert not [line.template for line in lines if line.register == "video" and line.template in trained]
 
 
 def test_a_blend_is_the_mean_of_two_rounds() -> None:

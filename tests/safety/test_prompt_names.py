@@ -236,7 +236,7 @@ def shipped() -> Callable[[str], list[str]]:
     packs_in_use = Shelf().packs()
 
     def search(text: str) -> list[str]:
-        met = gazetteer.entities(views.read(text), text, packs_in_use, lambda word: word not in {"pikachoo"})
+        met = gazetteer.entities(views.read(text), text, packs_in_use, lambda word: word != "pikachoo")
         return [f"{one['kind']} {one['text']}" for one in met]
 
     return search

@@ -6,10 +6,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from core.journal import start_journal
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# How long an example takes says how busy the machine is; time is measured by `make bench`.
+settings.register_profile("greenlight", deadline=None)
+settings.load_profile("greenlight")
 
 
 @pytest.fixture(scope="session")

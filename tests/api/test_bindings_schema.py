@@ -57,7 +57,6 @@ def _asked(cases: Any) -> int:
 
     @settings(
         max_examples=EXAMPLES,
-        deadline=None,
         derandomize=True,
         database=None,
         suppress_health_check=list(HealthCheck),

@@ -180,7 +180,6 @@ _FIELDS = ("prompt", "seed", "engine", "project", "seconds", "width", "identitie
 
 @settings(
     max_examples=120,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
     database=None,
 )

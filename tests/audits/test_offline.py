@@ -75,7 +75,7 @@ def mutations(draw: st.DrawFn, text: str) -> str:
     return text
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(mutations(PROOF.render()), st.sampled_from([None, LEAVES[4], LEAVES[3]]))
 def test_changed_proofs_get_the_same_answer(text: str, leaf: bytes | None) -> None:
     good = agree(lambda: verify_proof(text, leaf, POLICY), lambda: offline.check_proof(text, leaf, TRUST))
@@ -84,7 +84,7 @@ def test_changed_proofs_get_the_same_answer(text: str, leaf: bytes | None) -> No
         assert index == offline.check_proof(text, leaf, TRUST)[1] == 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(1, 70), st.integers(0, 80), st.integers(0, 6), st.booleans())
 def test_every_path_gets_the_same_answer(size: int, index: int, length: int, whole: bool) -> None:
     hashes = [tree.leaf_hash(b"%d" % n) for n in range(size)]
@@ -107,13 +107,13 @@ def test_a_quorum_is_counted_alike(names: tuple[int, ...], drop: int) -> None:
     assert good == (not drop and len(set(names)) >= 2)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutations(POLICY.render().replace("\n", " # \n", 1)))
 def test_changed_policies_get_the_same_answer(text: str) -> None:
     agree(lambda: parse_policy(text), lambda: offline.read_policy(text))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(mutations(LOG.vkey.render()))
 def test_changed_keys_get_the_same_answer(text: str) -> None:
     agree(lambda: fmt.parse_verifier_key(text), lambda: offline.read_key(text))
@@ -145,7 +145,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 CLASSICAL = offline.Trust([offline.read_key(LOG.vkey.render())])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_a_changed_log_gets_the_same_answer(folder: Path, data: st.DataObject) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())

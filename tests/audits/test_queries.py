@@ -239,7 +239,7 @@ def test_a_filter_without_an_index_would_be_seen(log: Any) -> None:
     assert plan == ["SCAN auditevent"]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.sampled_from(FILTERS), st.sampled_from(FILTERS), st.integers(1, 50), st.integers(0, 450))
 def test_any_two_filters_on_any_page_size_from_anywhere(
     filled: Any, one: dict[str, Any], other: dict[str, Any], limit: int, start: int

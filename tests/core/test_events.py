@@ -157,7 +157,6 @@ def test_what_does_not_open_is_told_apart(session: Session, clock: Any, vault: V
         opened(row, vault)
 
 
-@settings(deadline=None)
 @given(EXACT)
 def test_what_is_exact_reads_back(value: Any) -> None:
     data = canonical(value)
@@ -256,7 +255,7 @@ def leaves(draw: st.DrawFn) -> Leaf:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(leaves())
 def test_a_leaf_reads_back(leaf: Leaf) -> None:
     assert parse(render(leaf)) == leaf
@@ -303,7 +302,7 @@ def _flipped(at: int, byte: int) -> bytes:
     return bytes(data)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.binary(max_size=80) | st.builds(_flipped, st.integers(0), st.integers(1, 255)))
 def test_any_bytes_are_a_leaf_or_bad_input(data: bytes) -> None:
     try:

@@ -61,7 +61,7 @@ def test_a_length_in_a_picture_does_not_decide_how_much_memory_is_asked_for(tmp_
         tracemalloc.stop()
 
 
-@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_broken_picture_is_bad_media_or_a_picture(tmp_path: Path, data: st.DataObject) -> None:
     path = tmp_path / f"picture{data.draw(st.sampled_from(['.png', '.jpg']))}"

@@ -193,7 +193,6 @@ def _assert_went_the_whole_way(session: Any, job: Job, tags: list[str]) -> None:
 SETTINGS = settings(
     max_examples=40,
     stateful_step_count=50,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
     print_blob=False,
 )

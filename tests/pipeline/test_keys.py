@@ -257,7 +257,7 @@ def _moved(
     return revoke(session, name, by=who, reason="for a test", clock=clock, vault=vault)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
 @given(st.lists(moves, max_size=12))
 def test_no_order_of_changes_makes_a_key_of_one_person_active(order: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory() as name:

@@ -42,7 +42,7 @@ def screened(matches: list[dict[str, Any]], status: str = "ok") -> dict[str, Any
     }
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.dictionaries(st.sampled_from(CATEGORIES), FLOATS), st.lists(st.sampled_from(CATEGORIES), max_size=3)
 )
@@ -66,7 +66,7 @@ def test_every_decision_on_a_prompt_has_a_leaf_without_its_words(
     assert all(rule.get("score", 0) % 100 == 0 for rule in told["rules"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.builds(match_of, FLOATS, FLOATS, st.sampled_from(["", "consent_1"])), max_size=3),
     st.sampled_from(["ok", "missing", "timed_out"]),

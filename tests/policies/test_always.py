@@ -239,7 +239,7 @@ def asked(facts: dict[str, Any], categories: list[str], scored: str | None, draw
     return filled("prompt", {**facts, "hits": hits, "scores": scores})
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(facts=surroundings, kind=meaning, data=st.data())
 def test_nothing_else_that_is_known_softens_the_gravest_refusal(
     packs: list[Pack], facts: dict[str, Any], kind: tuple[list[str], str | None], data: st.DataObject

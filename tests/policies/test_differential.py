@@ -59,7 +59,7 @@ def both(pack: Pack, rule: Rule, facts: dict[str, Any]) -> list[tuple[bool | Non
     return said
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(facts=given_facts)
 def test_two_engines_agree_on_every_rule_of_the_default_pack(pack: Pack, facts: dict[str, Any]) -> None:
     known = filled("prompt", facts)

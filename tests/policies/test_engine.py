@@ -251,7 +251,7 @@ def decided(pack: Pack, facts: dict[str, Any]) -> Decision:
     return pack.decide("prompt", filled("prompt", facts))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(facts=given_facts)
 def test_a_decision_is_replayed_from_its_stored_form(default: Pack, facts: dict[str, Any]) -> None:
     decision = decided(default, facts)
@@ -260,7 +260,7 @@ def test_a_decision_is_replayed_from_its_stored_form(default: Pack, facts: dict[
     assert default.decide(stored.stage, stored.facts) == decision
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(facts=given_facts)
 def test_more_hits_never_soften_a_decision(default: Pack, facts: dict[str, Any]) -> None:
     order = ["allow", "hold", "refuse"]

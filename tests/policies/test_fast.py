@@ -112,7 +112,7 @@ given_facts = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(facts=given_facts)
 def test_both_ways_decide_alike(packs: list[tuple[Pack, Pack]], facts: dict[str, Any]) -> None:
     for short, long in packs:

@@ -75,7 +75,7 @@ def track(number: int, handler: bytes, *, version: int = 0) -> bytes:
     before=st.integers(0, 5),
     large=st.booleans(),
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_track_ids_are_read_as_written(
     tmp_path: Path, numbers: tuple[int, int], version: int, before: int, *, large: bool
 ) -> None:
@@ -90,7 +90,7 @@ def test_track_ids_are_read_as_written(
 @given(
     st.binary(max_size=400), st.sampled_from([b"", b"\0\0\0\x10ftypisom\0\0\0\0", b"ID3\x04\0\0", b"RIFF"])
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_bytes_are_a_medium_or_bad_media(tmp_path: Path, content: bytes, head: bytes) -> None:
     path = tmp_path / "file"
     path.write_bytes(head + content)

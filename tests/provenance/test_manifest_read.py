@@ -73,7 +73,7 @@ def test_a_flipped_bit_in_the_certificate_is_seen(signed: Path, tmp_path: Path, 
     assert read(copy, keys.claim_roots_pem).state in ("invalid", "malformed", "untrusted")
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_no_flipped_bit_raises_or_changes_what_is_believed(
     signed: Path, tmp_path: Path, keys: SigningKeys, claim: Claim, data: st.DataObject

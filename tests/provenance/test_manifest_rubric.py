@@ -118,7 +118,7 @@ ORIGINS = st.sampled_from([None, "generated", "mixed", "input"])
     ),
     edit=st.booleans(),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_claim_breaks_a_rule(
     created: dict[str, Path],
     film: Path,

@@ -39,7 +39,7 @@ def question(content: bytes = b"a signature", *, nonce: bool = True) -> bytes:
 
 
 @given(st.binary(min_size=1, max_size=200), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_stamp_is_of_what_was_asked(authority: Authority, content: bytes, nonce: bool) -> None:
     request = question(content, nonce=nonce)
     info = decode_timestamp_response(authority.stamp(request)).tst_info
@@ -146,7 +146,7 @@ def test_roots_that_are_none_are_refused(tmp_path: Path, authority: Authority) -
 
 
 @given(st.binary(max_size=100))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_development_authority_refuses_what_is_no_request(authority: Authority, content: bytes) -> None:
     with pytest.raises(BadInput):
         authority.ask(content)

@@ -281,7 +281,7 @@ def every_layer_agrees(case: Readings) -> bool:
     return True
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 @given(cases)
 def test_verified_only_when_every_layer_agrees(case: Readings) -> None:
     verdict, reasons = judge(case)

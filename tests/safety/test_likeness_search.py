@@ -39,7 +39,7 @@ def by_hand(
     return found
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     people=st.integers(1, 60),

@@ -183,7 +183,7 @@ def test_a_reading_is_the_same_every_time(reader: PromptReader, modality: Any) -
     assert reader.read(text, modality=modality) == reader.read(text, modality=modality)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(min_size=1, max_size=60))
 def test_no_text_breaks_the_reader(reader: PromptReader, pack: Pack, text: str) -> None:
     try:

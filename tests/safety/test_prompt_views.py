@@ -79,7 +79,7 @@ def test_spans_point_into_the_callers_text() -> None:
     assert spaced[slice(*view.origin(start, start + 7))] == "h a r b o u r"
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(min_size=1, max_size=80))
 def test_every_character_of_every_view_comes_from_somewhere(text: str) -> None:
     reading = read(text)
@@ -89,7 +89,7 @@ def test_every_character_of_every_view_comes_from_somewhere(text: str) -> None:
             assert 0 <= start < end <= len(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.from_regex(r"[a-z]{4,12}( [a-z]{4,12}){2,5}", fullmatch=True))
 def test_what_base64_hides_is_read(text: str) -> None:
     assert any(text in view.text for view in read(based(text)).views)

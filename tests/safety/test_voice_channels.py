@@ -37,7 +37,7 @@ def test_one_voice_however_it_is_spread_is_heard_once_and_whole(channels: list[n
     assert view.dtype == np.float32
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, derandomize=True)
 @given(
     gains=st.lists(GAINS, min_size=2, max_size=MOST),
     loud=st.lists(GAINS, min_size=MOST, max_size=MOST),

@@ -43,7 +43,7 @@ def test_a_tone_peaks_in_its_band(hertz: float):
     assert band == int(filterbank()[:, round(hertz / 40)].argmax())
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(n=st.integers(0, 20_000), scale=st.floats(0.01, 1.0))
 def test_shape_and_linearity_in_power(n: int, scale: float):
     wave = np.random.default_rng(n).normal(0, 0.1, n).astype(np.float32)

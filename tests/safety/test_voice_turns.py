@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from safety.voice.listen import Heard
@@ -51,7 +51,6 @@ def test_a_pause_ends_a_turn():
     assert [turn.speaker for turn in found] == [0, 0]
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 3), max_size=60))
 def test_turns_are_in_order_and_do_not_overlap(speakers: list[int]):
     if not speakers:

@@ -69,7 +69,7 @@ def test_an_untouched_log_is_whole(folder: Path) -> None:
     assert report == module.CheckReport(SIZE)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pick=st.integers(0), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_found_and_its_entry_named(folder: Path, pick: int, bit: int) -> None:
     files = sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.log import format as fmt
@@ -33,7 +33,6 @@ def test_paths_of_the_specification() -> None:
     assert fmt.Tile(1, 1000, 255).path == "tile/1/x001/000.p/255"
 
 
-@settings(deadline=None)
 @given(TILES)
 def test_a_path_reads_back(tile: fmt.Tile) -> None:
     assert fmt.parse_path(tile.path) == tile
@@ -52,13 +51,11 @@ def test_a_path_has_one_spelling(path: str) -> None:
         fmt.parse_path(path)
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=300), max_size=20))
 def test_a_bundle_reads_back(leaves: list[bytes]) -> None:
     assert fmt.parse_bundle(fmt.render_bundle(leaves), len(leaves)) == leaves
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 8))
 def test_any_bytes_are_a_bundle_or_corrupt(data: bytes, width: int) -> None:
     try:
@@ -81,7 +78,6 @@ def test_a_tile_has_its_length() -> None:
         fmt.parse_hashes(bytes(95), 3)
 
 
-@settings(deadline=None)
 @given(NAMES, st.integers(0, 10**19 - 1), st.binary(min_size=32, max_size=32), SEEDS)
 def test_a_checkpoint_reads_back(origin: str, size: int, root: bytes, seed: bytes) -> None:
     checkpoint, key = fmt.Checkpoint(origin, size, root), SigningKey(origin, seed)
@@ -90,7 +86,6 @@ def test_a_checkpoint_reads_back(origin: str, size: int, root: bytes, seed: byte
     assert fmt.parse_note(note).render() == note
 
 
-@settings(deadline=None)
 @given(NAMES, SEEDS, st.sampled_from(sorted(fmt.PUBLIC_SIZES)))
 def test_keys_read_back(name: str, seed: bytes, kind: bytes) -> None:
     key = SigningKey(name, seed, kind)
@@ -98,7 +93,6 @@ def test_keys_read_back(name: str, seed: bytes, kind: bytes) -> None:
     assert fmt.parse_verifier_key(key.vkey.render()) == key.vkey
 
 
-@settings(deadline=None)
 @given(st.text("ab\n —+", max_size=40))
 def test_any_text_is_a_note_or_corrupt(body: str) -> None:
     try:
@@ -108,7 +102,6 @@ def test_any_text_is_a_note_or_corrupt(body: str) -> None:
     assert note.render() == body + "\n\n— a AAAAAAAA\n"
 
 
-@settings(deadline=None)
 @given(st.text(st.sampled_from(string.printable), min_size=1, max_size=3), st.integers(0))
 def test_a_changed_note_is_refused(put: str, where: int) -> None:
     note = SigningKey("example.com/log", bytes(32)).sign("example.com/log\n7\n" + "A" * 43 + "=\n")

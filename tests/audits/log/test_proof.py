@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.log import format as fmt
@@ -15,7 +15,6 @@ from core.errors import Conflict, LogCorrupt
 NOTE = SigningKey("a.test/log", bytes(32)).sign(fmt.Checkpoint("a.test/log", 9, bytes(32)).text)
 
 
-@settings(deadline=None)
 @given(st.integers(0, 10**15), st.lists(st.binary(min_size=32, max_size=32), max_size=30), st.binary())
 def test_a_proof_reads_back(index: int, path: list[bytes], leaf: bytes) -> None:
     proof = Proof(index, tuple(path), NOTE, leaf)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.log import format as fmt
@@ -88,7 +88,6 @@ def test_the_tessera_log_is_rebuilt(shared_data: Path) -> None:
         assert tree.root([tree.leaf_hash(leaf) for leaf in leaves]) == checkpoint.root
 
 
-@settings(deadline=None)
 @given(SIZES, st.integers(0), st.integers(0, 319))
 def test_inclusion_proofs_hold_and_break(size: int, pick: int, bit: int) -> None:
     index, roots = pick % size, tree.over(LEAVES)
@@ -106,7 +105,6 @@ def test_inclusion_proofs_hold_and_break(size: int, pick: int, bit: int) -> None
         tree.verify_inclusion(index, size, LEAVES[index], [*proof, bytes(32)], whole)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 600), st.integers(0))
 def test_consistency_proofs_hold_and_break(new: int, pick: int) -> None:
     old, roots = 1 + pick % new, tree.over(LEAVES)
@@ -126,7 +124,6 @@ def test_an_old_size_of_zero_is_refused() -> None:
         tree.verify_consistency(0, 5, tree.EMPTY_ROOT, tree.root(LEAVES[:5]), [])
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 700), min_size=1, max_size=5))
 def test_growing_in_any_steps_gives_the_same_tiles(steps: list[int]) -> None:
     tiles: dict[fmt.Tile, list[bytes]] = {}

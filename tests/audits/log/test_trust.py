@@ -87,14 +87,14 @@ def test_a_name_past_255_bytes_and_a_time_past_63_bits_are_refused() -> None:
         fmt.cosigned(fmt.COSIGNATURE, "w", 1 << 63, TEXT)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.permutations(WITNESSES), st.integers(0, 3))
 def test_a_policy_reads_back(witnesses: list[SigningKey], quorum: int) -> None:
     policy = Policy(LOG.vkeys, tuple(key.vkey for key in witnesses), quorum)
     assert parse_policy(policy.render()) == policy
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0), st.text(st.sampled_from(string.printable + "é"), max_size=3), st.integers(0, 3))
 def test_a_changed_policy_is_corrupt_or_another_policy(where: int, put: str, cut: int) -> None:
     text = POLICY.render()

@@ -181,14 +181,14 @@ def test_its_times_never_go_back(desk: Desk) -> None:
     assert times[0] > 0
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.integers(0, 10**19 - 1), st.lists(st.binary(min_size=32, max_size=32), max_size=63))
 def test_a_request_reads_back(old: int, proof: list[bytes]) -> None:
     asked = Request(old, tuple(proof), note(3))
     assert parse_request(asked.render().encode()) == asked
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.integers(0), st.binary(max_size=3), st.integers(0, 3))
 def test_a_changed_request_is_corrupt_or_reads_back(where: int, put: bytes, cut: int) -> None:
     body = request(9, 12)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from audits.log.format import parse_checkpoint, parse_note
@@ -94,7 +94,6 @@ def made(rows: tuple[Row, ...]) -> SuiteResult:
     )
 
 
-@settings(deadline=None)  # the first example imports scipy
 @given(st.integers(0, 50), st.integers(1, 50), st.floats(0, 1), st.sampled_from(["high", "low"]))
 def test_a_result_can_be_read_again(hits: int, more: int, reach: float, better: Better) -> None:
     result = made((counted("a", hits, hits + more, reach=reach, better=better),))

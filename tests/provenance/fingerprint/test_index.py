@@ -25,7 +25,7 @@ def flipped(words: np.ndarray, bits: int, rng: np.random.Generator) -> np.ndarra
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 300), st.integers(0, 10), st.integers(0, 20))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_exactly_the_near_words_are_found(seed: int, count: int, last: int, whole: int) -> None:
     rng = np.random.default_rng(seed)
     words = rng.integers(0, 2**10, (count, 2), dtype=np.uint64)

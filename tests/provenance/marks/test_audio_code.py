@@ -26,7 +26,7 @@ def test_a_few_flipped_bits_never_pass_the_crc(payload: int, flips: set[int]) ->
 
 
 @given(payloads, st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_code_corrects_noise_far_above_the_signal(payload: int, seed: int) -> None:
     signs = code.encode(code.message(payload))
     noise = np.random.default_rng(seed).normal(scale=1.25, size=signs.shape)
@@ -34,7 +34,7 @@ def test_code_corrects_noise_far_above_the_signal(payload: int, seed: int) -> No
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_noise_alone_is_no_message(seed: int) -> None:
     assert code.decode(np.random.default_rng(seed).normal(size=code.CODE_BITS).astype(np.float32)) is None
 

@@ -28,7 +28,7 @@ def cut(sound: Sound, size: int) -> Iterator[Sound]:
 
 
 @given(st.lists(st.integers(0, 20 * RATE), max_size=12))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_spans_lose_nothing_and_stay_short(sizes: list[int]) -> None:
     blocks = [np.arange(size, dtype=np.float32)[:, None] for size in sizes]
     cuts = list(spans(blocks, RATE))

@@ -50,7 +50,7 @@ def test_control_half_the_mark_is_no_gap() -> None:
 
 
 @given(st.lists(st.sampled_from([-1, 0, 1]), max_size=80), st.floats(0.1, 60))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_segments_cover_the_sound_once_and_change_at_every_border(
     findings: list[int], seconds: float
 ) -> None:

@@ -31,13 +31,13 @@ def test_a_payload_comes_back_through_noise_of_3_db_over_the_signal() -> None:
     assert all(found in (sent, None) for found, sent in zip(read, payloads, strict=True))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seeds)
 def test_noise_alone_decodes_to_nothing(seed: int) -> None:
     assert code.decode(np.random.default_rng(seed).standard_normal(code.CODE_BITS)) is None
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(payloads, st.integers(0, 95))
 def test_an_input_bit_changed_inside_a_codeword_fails_the_crc(payload: int, place: int) -> None:
     inputs = polar.decode(code.encode(payload).astype(float), 96)[0]
@@ -47,7 +47,7 @@ def test_an_input_bit_changed_inside_a_codeword_fails_the_crc(payload: int, plac
     assert code.decode(100 * forged) != payload
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.integers(0, 1), min_size=96, max_size=96))
 def test_the_polar_code_is_linear_and_keeps_its_distance(bits: list[int]) -> None:
     one = polar.encode(np.array(bits, np.uint8), 512)
@@ -63,7 +63,7 @@ def test_a_payload_that_does_not_fit_is_refused(payload: int) -> None:
         code.encode(payload)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seeds, st.floats(0.0, 3.0))
 def test_the_chernoff_bound_is_no_lower_than_what_coins_do(seed: int, spread: float) -> None:
     rng = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ _VISUAL = 56.55
 """Pixels a degree at three heights of a 1080-line picture."""
 _LEVELS = 4
 _SPARE = 0.0036
-"""Detail that may be lost in a picture that stands still: about 0.6 of VMAF."""
+"""Detail that may be lost in a picture that stands still: about 0.7 of VMAF."""
 _SPARE_FIRST = 0.03
 """The same in the first frames of a scene: by the same scale some 4 of VMAF."""
 _MOTION, _ROOM = 1.9, 0.0045

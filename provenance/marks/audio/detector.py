@@ -24,7 +24,7 @@ import numpy as np
 from provenance.marks import Segment
 from provenance.marks.audio import code, pattern, tiles, where
 from provenance.marks.audio.folds import Bend, Fold, Place, deviations, features, folds, parts, places
-from provenance.marks.audio.tiles import Doubles
+from provenance.marks.audio.tiles import Doubles, Weights
 
 FRAMES_PER_SECOND = tiles.RATE / tiles.HOP
 PARTS = tiles.PERIOD, tiles.PERIOD // 2
@@ -47,12 +47,12 @@ class Reading:
     offset: float
     shift: int
     z: float
-    tonal: bool = False
+    weights: Weights = Weights.PLAIN
 
 
-def plain(summed: Doubles, *, tonal: bool = False) -> list[Fold]:
+def plain(summed: Doubles, weights: Weights = Weights.PLAIN) -> list[Fold]:
     """Fold a sound that was cropped but not bent, from its `tiles.integral`."""
-    return [*folds(summed, [Bend()], tiles.FRAMES, tonal=tonal)]
+    return [*folds(summed, [Bend()], tiles.FRAMES, weights)]
 
 
 def by_parts(summed: Doubles) -> list[Fold]:
@@ -70,7 +70,7 @@ def expected(found: list[Fold], plan: pattern.Pattern, payload: int) -> Reading:
     z = deviations(found, plan.target(payload))
     index, shift = divmod(int(z.argmax()), tiles.PERIOD)
     fold = found[index]
-    return Reading(payload, fold.bend, fold.offset, shift, float(z.max()), fold.tonal)
+    return Reading(payload, fold.bend, fold.offset, shift, float(z.max()), fold.weights)
 
 
 def first_readable(likely: Sequence[Place], plan: pattern.Pattern) -> Reading | None:
@@ -87,7 +87,7 @@ def chance(z: float, alignments: int, payloads: int = 1 << code.PAYLOAD_BITS) ->
 
 def segments(summed: Doubles, plan: pattern.Pattern, reading: Reading, seconds: float) -> tuple[Segment, ...]:
     """Say span by span where the mark is, each judged on what it holds itself: see `where`."""
-    feature = features(summed, reading.bend, reading.offset, tonal=reading.tonal)
+    feature = features(summed, reading.bend, reading.offset, reading.weights)
     wanted = np.resize(np.roll(plan.target(reading.payload), reading.shift, axis=0), feature.shape)
     agreement = (feature * wanted).sum(axis=1, dtype=np.float64)
     power = np.square(feature).sum(axis=1, dtype=np.float64)
@@ -105,4 +105,4 @@ def _decoded(place: Place, plan: pattern.Pattern) -> Reading | None:
     if payload is None:
         return None
     z = float((plane * plan.target(payload)).sum() / math.sqrt(np.square(plane).sum() + 1e-9))
-    return Reading(payload, place.fold.bend, place.fold.offset, place.shift, z, place.fold.tonal)
+    return Reading(payload, place.fold.bend, place.fold.offset, place.shift, z, place.fold.weights)

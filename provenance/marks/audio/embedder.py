@@ -49,7 +49,8 @@ class Canvas:
     """What is to be marked: each view, its spectra and the energies of its tiles `response.by_frame`.
 
     `bound` is how far gains may go in dB, (tiles, BANDS); `share` is what each tile has of the energy of all that
-    sounds meanwhile, and `sway`, (tiles, 1), how far all of it together may go in dB.
+    sounds meanwhile, `sway`, (tiles, 1), how far all of it together may go in dB, and `freer` the same where there
+    would be too little of a mark.
     """
 
     views: tuple[Floats, ...]
@@ -58,6 +59,7 @@ class Canvas:
     bound: Floats
     share: Floats
     sway: Floats
+    freer: Floats
 
 
 def canvas(views: list[Floats]) -> Canvas:
@@ -70,14 +72,15 @@ def canvas(views: list[Floats]) -> Canvas:
     ]
     wholes = [response.whole(own) for own in frames]
     share = [energy.sum(axis=1) / whole for energy, whole in zip(energies, wholes, strict=True)]
-    sway = [masking.sways(10 * np.log10(whole[:, 0])) for whole in wholes]
+    levels = [10 * np.log10(whole[:, 0]) for whole in wholes]
     return Canvas(
         tuple(views),
         frames,
         energies,
         bound=np.mean(bounds, axis=0),
         share=np.mean(share, axis=0, dtype=np.float32),
-        sway=np.mean(sway, axis=0),
+        sway=np.mean([masking.sways(level) for level in levels], axis=0),
+        freer=np.mean([masking.freer(level) for level in levels], axis=0),
     )
 
 
@@ -86,13 +89,14 @@ def gains(
     plan: pattern.Pattern,
     payload: int,
     strength: float = 1.0,
-    sway: float = 1.0,
+    *,
+    free: bool = False,
     start: Floats | None = None,
 ) -> Floats:
     """Give the gain in dB of every tile, (tiles, BANDS).
 
-    `strength` scales the bounds that masking sets, `sway` how far the level of the whole may go; `start` are gains that were found with other bounds, from which
-    fewer steps are needed.
+    `strength` scales the bounds that masking sets; `free` lets the level of the whole go further than it should;
+    `start` are gains that were found with other bounds, from which fewer steps are needed.
     """
     goal = _goal(len(seen.bound), plan, payload)
     bound = strength * seen.bound
@@ -105,14 +109,14 @@ def gains(
         second += (1 - _FADING[1]) * (slope**2 - second)
         pace = np.sqrt(second / (1 - _FADING[1] ** step) + 0.1 * np.mean(slope**2) + 1e-20)
         gain += _RATE * bound * first / (1 - _FADING[0] ** step) / pace
-        gain = _steady(seen, np.clip(gain, -bound, bound), sway * seen.sway)
+        gain = _steady(seen, np.clip(gain, -bound, bound), seen.freer if free else seen.sway)
     return np.asarray(gain, np.float32)
 
 
 def shown(seen: Canvas, gain: Floats, plan: pattern.Pattern, payload: int) -> float:
-    """Give the deviations of the code word in the marked view that shows least of it, by the better weighting."""
+    """Give the deviations of the code word in the marked view that shows least of it, by the better of two weightings."""
     return min(
-        max(_deviations(energy, plan, payload, tonal=tonal) for tonal in (False, True))
+        max(_deviations(energy, plan, payload, weights) for weights in tiles.SHOWN)
         for energy in (_heard(*one, gain) for one in zip(seen.views, seen.frames, strict=True))
     )
 
@@ -123,8 +127,8 @@ def _heard(view: Floats, frames: Spectra, gain: Floats) -> tiles.Doubles:
     return np.asarray(response.by_frame(marked).sum(axis=1, dtype=np.float64))
 
 
-def _deviations(energy: tiles.Doubles, plan: pattern.Pattern, payload: int, *, tonal: bool) -> float:
-    plane = folded(tiles.features(energy, tonal=tonal)[0])
+def _deviations(energy: tiles.Doubles, plan: pattern.Pattern, payload: int, weights: tiles.Weights) -> float:
+    plane = folded(tiles.features(energy, weights)[0])
     return float((plane * plan.target(payload)).sum() / np.sqrt(np.square(plane).sum() + 1e-9))
 
 

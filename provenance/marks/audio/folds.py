@@ -9,7 +9,7 @@ import numpy as np
 from scipy import fft
 
 from provenance.marks.audio import pattern, tiles
-from provenance.marks.audio.tiles import Doubles, Floats, Spectra
+from provenance.marks.audio.tiles import Doubles, Floats, Spectra, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +25,12 @@ class Fold:
     """All periods of a sound added up, read with one bend and from one offset in frames.
 
     `plane` is (PERIOD, BANDS); `heard` and `power` are the spectra over time of it and of its square, kept
-    because every key needs them. `tonal` says how the tiles were weighted: see `tiles.features`.
+    because every key needs them. `weights` says how the tiles were weighted: see `tiles.features`.
     """
 
     bend: Bend
     offset: float
-    tonal: bool
+    weights: Weights
     plane: Floats
     heard: Spectra
     power: Spectra
@@ -50,12 +50,14 @@ class Place:
         return np.roll(self.fold.plane, -self.shift, axis=0)
 
 
-def folds(summed: Doubles, bends: Iterable[Bend], offsets: int, *, tonal: bool = False) -> Iterator[Fold]:
+def folds(
+    summed: Doubles, bends: Iterable[Bend], offsets: int, weights: Weights = Weights.PLAIN
+) -> Iterator[Fold]:
     """Fold a sound, as its `tiles.integral`, under every bend and at `offsets` places within a tile."""
     for bend in bends:
         for offset in np.arange(offsets) * bend.stretch * tiles.FRAMES / offsets:
-            plane = folded(features(summed, bend, float(offset), tonal=tonal))
-            yield _fold(bend, float(offset), plane, tonal=tonal)
+            plane = folded(features(summed, bend, float(offset), weights))
+            yield _fold(bend, float(offset), plane, weights)
 
 
 def parts(summed: Doubles, sizes: Iterable[int]) -> Iterator[Fold]:
@@ -65,16 +67,16 @@ def parts(summed: Doubles, sizes: Iterable[int]) -> Iterator[Fold]:
         for size in sizes:
             for start in range(0, max(len(feature) - size // 2, 0), size // 2):
                 plane = np.roll(folded(feature[start : start + size]), start, axis=0)
-                yield _fold(Bend(), float(offset), plane, tonal=False)
+                yield _fold(Bend(), float(offset), plane, Weights.PLAIN)
 
 
-def features(summed: Doubles, bend: Bend, offset: float, *, tonal: bool = False) -> Floats:
+def features(summed: Doubles, bend: Bend, offset: float, weights: Weights = Weights.PLAIN) -> Floats:
     """Give what the detector sees in every tile, (tiles, BANDS)."""
-    return tiles.features(tiles.energies(summed, offset, bend.stretch, bend.pitch), tonal=tonal)[0]
+    return tiles.features(tiles.energies(summed, offset, bend.stretch, bend.pitch), weights)[0]
 
 
-def _fold(bend: Bend, offset: float, plane: Floats, *, tonal: bool) -> Fold:
-    return Fold(bend, offset, tonal, plane, fft.rfft(plane, axis=0), fft.rfft(plane * plane, axis=0))
+def _fold(bend: Bend, offset: float, plane: Floats, weights: Weights) -> Fold:
+    return Fold(bend, offset, weights, plane, fft.rfft(plane, axis=0), fft.rfft(plane * plane, axis=0))
 
 
 def folded(feature: Floats) -> Floats:

@@ -21,7 +21,13 @@ _WINDOW = 2048  # fine enough to tell a tone within a tile from noise
 _FLAT_NOISE, _FLAT_TONE = 0.4, 0.03  # spectral flatness
 _SHARE = 0.6  # of what could be hidden that is used: tiles change together
 BOUND_DB = (1.2, 2.7)
-_SWAY_DB, _SWAY_SHARE = 0.2, 0.2  # of the level of all there is, and of how it fluctuates by itself
+_SWAY_DB, _SWAY_SHARE = 0.2, 0.3  # of the level of all there is, and of how it fluctuates by itself
+_STILL_DB = 1.5  # fluctuation that hides nothing yet
+_FREE_DB, _FREE_SHARE = 0.8, 0.8  # where there would be too little of a mark
+_LONG_ROWS, _LONG_SHARE = (
+    83,
+    1.25,
+)  # 4 s in whose middle it must fluctuate, and how much more it may for a while
 
 
 def bounds(mono: Floats, energy: Doubles) -> Floats:
@@ -38,11 +44,25 @@ def sways(level: Doubles) -> Floats:
     """Give how far the level of the whole sound may move in each row of tiles in dB, from its `level`: (rows, 1).
 
     That a sound as a whole swells and fades is heard long before a change of some of its parts is, unless it does so
-    by itself: fluctuations hide fluctuations of their own pace (Houtgast 1989).
+    by itself, not once but again and again: fluctuations hide fluctuations of their own pace (Houtgast 1989).
     """
-    own = np.abs(level - ndimage.uniform_filter1d(level, 5, mode="nearest"))
-    near = ndimage.uniform_filter1d(own, 9, mode="nearest")
-    return np.asarray(_SWAY_DB + _SWAY_SHARE * near, np.float32)[:, None]
+    own = _own_sway(level)
+    long = ndimage.median_filter(own, _LONG_ROWS, mode="reflect")
+    moves = np.minimum(_nearby(own), _LONG_SHARE * long)
+    return np.asarray(_SWAY_DB + _SWAY_SHARE * np.maximum(moves - _STILL_DB, 0), np.float32)[:, None]
+
+
+def freer(level: Doubles) -> Floats:
+    """Give the same, (rows, 1), for a sound in which there would otherwise be too little of a mark."""
+    return np.asarray(_FREE_DB + _FREE_SHARE * _nearby(_own_sway(level)), np.float32)[:, None]
+
+
+def _own_sway(level: Doubles) -> Doubles:
+    return np.asarray(np.abs(level - ndimage.uniform_filter1d(level, 5, mode="nearest")))
+
+
+def _nearby(own: Doubles) -> Doubles:
+    return np.asarray(ndimage.uniform_filter1d(own, 9, mode="nearest"))
 
 
 def _tonality(mono: Floats, rows: int) -> Doubles:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from enum import Enum, auto
+
 import numpy as np
 import numpy.typing as npt
 from scipy import fft, ndimage
@@ -41,6 +43,11 @@ _LEAKAGE = 0.003  # of the surroundings: what a window and a codec spill into an
 _FAINT = 1e-6  # of the mean tile: what every codec throws away
 _QUIET_SHARE = 0.05  # of the tiles of a band: they show its steady noise
 _STEADY = 3.0  # the noise over what its quietest tiles show
+_BARE_SHARE, _ABOVE, _SMOOTH = (
+    0.1,
+    2.6,
+    15,
+)  # the same among bare tones, and over how many bands noise is smooth
 
 
 def spectra(mono: Floats) -> Spectra:
@@ -109,35 +116,61 @@ def levels(energy: Doubles) -> tuple[Floats, Floats]:
     return relative, np.asarray(10 * np.log10(relative + 1e-8), np.float32)
 
 
-def features(energy: Doubles, *, tonal: bool = False) -> tuple[Floats, Floats]:
+class Weights(Enum):
+    """How tiles are weighted against each other."""
+
+    PLAIN = auto()
+    """By how much of the tile can be the sound itself: what most sounds are read by."""
+    LOUD = auto()
+    """Also by how loud the tile and how calm its surroundings are: bare tones."""
+    CALM = auto()
+    """By how calm its surroundings are, steady or not: long tones, that look like steady noise to the others."""
+    BARE = auto()
+    """By what rises above a noise that is smooth over the bands: bare tones in noise."""
+
+
+SHOWN = Weights.PLAIN, Weights.LOUD
+"""What the strength of a mark is judged by: the others read more, which is left to be a margin."""
+
+
+def features(energy: Doubles, weights: Weights = Weights.PLAIN) -> tuple[Floats, Floats]:
     """Give what the detector correlates, within -1..1, and its slope against the level of the tile in dB.
 
-    Each tile's detail is measured in local deviations, bent softly, and weighted by how much of the tile can be
-    the sound itself. `tonal` weighs loud and calm tiles more: where a few bare tones carry the mark, the many
-    tiles of noise between them would drown it.
+    Each tile's detail is measured in local deviations, bent softly, and weighted: where a few bare tones carry the
+    mark, the many tiles of noise between them would drown it.
     """
     relative, level = levels(energy)
     deviations = detail(level)
     local = np.sqrt(unrest(deviations) ** 2 + _CALM_DB**2)
-    trust = _trust(relative)
-    if tonal:
-        trust = trust * (relative + 1e-9) ** _LOUDNESS / (1 + (local / _RESTLESS_DB) ** 2)
+    trust = _own(relative, weights)
+    if weights is Weights.LOUD:
+        trust = trust * (relative + 1e-9) ** _LOUDNESS
+    if weights is not Weights.PLAIN:
+        trust = trust / (1 + (local / _RESTLESS_DB) ** 2)
     bent = np.tanh(deviations / (_KNEE * local))
     slope = (1 - bent * bent) / (_KNEE * local) * trust
     return np.asarray(bent * trust, np.float32), np.asarray(slope, np.float32)
 
 
-def _trust(relative: Floats) -> Floats:
-    """Say which share of a tile is not what its neighbours and a codec spill into it, nor steady noise.
-
-    The steady noise of a band is taken from its quietest tiles, as minimum statistics do (Martin 2001): what a
-    gain does to the level of a tile shrinks with the share of noise in it, so its weight must.
-    """
+def _own(relative: Floats, weights: Weights) -> Floats:
+    """Say which share of a tile is the sound's own: not what its neighbours and a codec spill into it, nor noise."""
     around = ndimage.uniform_filter(relative, (3, 5), mode="nearest")
-    quiet = min(int(_QUIET_SHARE * len(relative)), len(relative) - 1)
-    steady = np.partition(relative, quiet, axis=0)[quiet] if len(relative) else 0
-    noise = _STEADY * steady
-    return np.asarray(
-        relative / (relative + _LEAKAGE * around + _FAINT) * relative / (relative + noise + _FAINT),
-        np.float32,
-    )
+    clean = relative / (relative + _LEAKAGE * around + _FAINT)
+    if weights is Weights.CALM or not len(relative):
+        return np.asarray(clean, np.float32)
+    if weights in SHOWN:
+        noise = _STEADY * _quiet(relative, _QUIET_SHARE)
+        return np.asarray(clean * relative / (relative + noise + _FAINT), np.float32)
+    noise = ndimage.minimum_filter1d(_quiet(relative, _BARE_SHARE), _SMOOTH, mode="nearest")
+    above = relative - _ABOVE * ndimage.uniform_filter1d(noise, _SMOOTH, mode="nearest")
+    return np.asarray(clean * np.maximum(above, 0) / (relative + _FAINT), np.float32)
+
+
+def _quiet(relative: Floats, share: float) -> Floats:
+    """Give the level below which that share of a band's tiles lie: steady noise is in all of them, (BANDS,).
+
+    As minimum statistics do (Martin 2001): what a gain does to the level of a tile shrinks with the share of noise
+    in it, so its weight must.
+    """
+    rank = min(int(share * len(relative)), len(relative) - 1)
+    return np.asarray(np.partition(relative, rank, axis=0)[rank], np.float32)

@@ -22,7 +22,6 @@ _COMFORT = (
 )
 _SCANT = 16.0  # deviations of it all: what two AAC generations and a crop leave readable
 _LOUDER, _LOUDEST = 1.4, 1.9  # of the bounds: for comfort, and where there would be too little of a mark
-_FREER = 4.0  # how much further the level of the whole may go where there would be too little of a mark
 _HOPEFUL = 0.41  # of comfort: bare tones that show less would be heard before they had it
 _UNREADABLE = 13.5  # deviations of the finished sound, below which its mark is made as loud as may be
 _BY_STRENGTH = 0.75  # the exponent by which deviations grow with strength
@@ -44,7 +43,7 @@ def embed(sound: Sound, rate: int, key: MarkKey, payload: int) -> Sound:
     gain, loudest = _strong_enough(canvas, plan, payload, comfort)
     marked, shown = _tried(sound, working, rate, gain, plan, payload)
     if not loudest and min(shown) < _UNREADABLE:
-        gain = embedder.gains(canvas, plan, payload, _LOUDEST, _FREER, start=gain)
+        gain = embedder.gains(canvas, plan, payload, _LOUDEST, free=True, start=gain)
         marked, shown = _tried(sound, working, rate, gain, plan, payload)
     if not any(shown):
         raise BadMedia("too empty to carry a mark: it cannot be read back from this sound")
@@ -107,21 +106,21 @@ def _readings(
 ) -> Iterator[_Try]:
     """Give each reading and the bound on its chance, which counts all that its stage and those before look at.
 
-    Plain in every view, then the same with the weights for tones; then by parts, then for expected payloads, then
+    In every view plainly, then with each of the weights for tones; then by parts, then for expected payloads, then
     bent, in the first view alone: the mix, or the loudest channel where the mix is silent.
     """
     if not heard:
         return
     mix, alignments = heard[0], 0
-    for tonal in (False, True):
+    for weights in tiles.Weights:
         alignments += detector.ALIGNMENTS * len(heard) * len(plans)
         for summed in heard:
-            found = detector.plain(summed, tonal=tonal)
+            found = detector.plain(summed, weights)
             yield from _blind(summed, plans, alignments, partial(detector.read, found))
     found = detector.by_parts(mix)
     alignments += len(found) * tiles.PERIOD * len(plans)
     yield from _blind(mix, plans, alignments, partial(detector.read, found))
-    found += [*detector.plain(mix), *detector.plain(mix, tonal=True)]
+    found += [fold for weights in tiles.Weights for fold in detector.plain(mix, weights)]
     for plan in plans:
         for payload in expected:
             reading = detector.expected(found, plan[1], payload)
@@ -160,7 +159,7 @@ def _strong_enough(
     if shown >= _SCANT:
         return gain, False
     strength = min(strength * _stronger(shown, _SCANT), _LOUDEST)
-    gain = embedder.gains(canvas, plan, payload, strength, _FREER, start=gain)
+    gain = embedder.gains(canvas, plan, payload, strength, free=True, start=gain)
     return gain, strength == _LOUDEST
 
 
@@ -195,8 +194,8 @@ def _shown(marked: Sound, rate: int, plan: Pattern, payload: int) -> list[float]
 
 
 def _shows(summed: tiles.Doubles, plan: Pattern, payload: int) -> float:
-    """Give the deviations of the code word as the better of both weightings reads it."""
-    readings = (detector.read(detector.plain(summed, tonal=tonal), plan) for tonal in (False, True))
+    """Give the deviations of the code word as the better of two weightings reads it."""
+    readings = (detector.read(detector.plain(summed, weights), plan) for weights in tiles.SHOWN)
     return max((one.z for one in readings if one and one.payload == payload), default=0.0)
 
 

@@ -285,10 +285,12 @@ def test_bare_tones_in_noise_are_read_by_the_weights_for_them() -> None:
     noisy = (sound + noise).astype(np.float32)
     assert payload_in(noisy) == PAYLOAD
     summed = tiles.integral(tiles.spectra(wave.at_working_rate(noisy[:, 0], RATE)))
-    assert detector.read(detector.plain(summed, tonal=True), pattern(OTHER)) is None
+    assert detector.read(detector.plain(summed, tiles.Weights.LOUD), pattern(OTHER)) is None
     plain = detector.expected(detector.plain(summed), pattern(KEY), PAYLOAD).z
-    tonal = detector.expected(detector.plain(summed, tonal=True), pattern(KEY), PAYLOAD).z
+    tonal = detector.expected(detector.plain(summed, tiles.Weights.LOUD), pattern(KEY), PAYLOAD).z
     assert tonal > 1.2 * plain
+    bare = detector.expected(detector.plain(summed, tiles.Weights.BARE), pattern(KEY), PAYLOAD).z
+    assert bare > tonal
 
 
 def test_silence_between_is_unreadable_not_absent(marked: dict[str, Sound]) -> None:

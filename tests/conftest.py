@@ -13,7 +13,7 @@ from core.journal import start_journal
 ROOT = Path(__file__).resolve().parent.parent
 
 # How long an example takes says how busy the machine is; time is measured by `make bench`.
-settings.register_profile("greenlight", deadline=None)
+settings.register_profile("greenlight", settings(), deadline=None)
 settings.load_profile("greenlight")
 
 

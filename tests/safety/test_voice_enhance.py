@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ctypes
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,8 @@ def test_it_does_what_the_authors_library_does(
     try:
         native = ctypes.CDLL(str(library))
     except OSError:
+        if os.environ.get("CI") == "true":
+            raise
         pytest.skip("the library of the wheel does not load on this machine")
     mixture = mixed(said, music(np.random.default_rng(2), 4 * RATE), 5)
     monkeypatch.setattr(enhance, "LEAST", 0.0)

@@ -24,10 +24,8 @@ BOUND_DB = (1.2, 2.7)
 _SWAY_DB, _SWAY_SHARE = 0.2, 0.3  # of the level of all there is, and of how it fluctuates by itself
 _STILL_DB = 1.5  # fluctuation that hides nothing yet
 _FREE_DB, _FREE_SHARE = 0.8, 0.8  # where there would be too little of a mark
-_LONG_ROWS, _LONG_SHARE = (
-    83,
-    1.25,
-)  # 4 s in whose middle it must fluctuate, and how much more it may for a while
+_LONG_ROWS = 83  # 4 s, whose median fluctuation counts
+_LONG_SHARE = 1.25  # how much more than that may count for a while
 
 
 def bounds(mono: Floats, energy: Doubles) -> Floats:

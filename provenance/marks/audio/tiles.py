@@ -43,11 +43,8 @@ _LEAKAGE = 0.003  # of the surroundings: what a window and a codec spill into an
 _FAINT = 1e-6  # of the mean tile: what every codec throws away
 _QUIET_SHARE = 0.05  # of the tiles of a band: they show its steady noise
 _STEADY = 3.0  # the noise over what its quietest tiles show
-_BARE_SHARE, _ABOVE, _SMOOTH = (
-    0.1,
-    2.6,
-    15,
-)  # the same among bare tones, and over how many bands noise is smooth
+_BARE_SHARE, _ABOVE = 0.1, 2.6  # the same two among bare tones
+_SMOOTH = 15  # bands over which noise is smooth
 
 
 def spectra(mono: Floats) -> Spectra:
